@@ -1,0 +1,1 @@
+"""Ripeness of drawn fruit: green, yellow or brown."""

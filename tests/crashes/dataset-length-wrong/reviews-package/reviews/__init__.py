@@ -1,0 +1,1 @@
+"""Tiny sentiment classifier on generated product reviews."""

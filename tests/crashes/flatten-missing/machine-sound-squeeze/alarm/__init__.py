@@ -1,0 +1,1 @@
+"""Tell healthy machines from broken ones by their sound."""

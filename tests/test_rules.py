@@ -1,0 +1,223 @@
+"""The laws that every rule obeys. A new rule is tested by existing: nothing here names one."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from string import Formatter
+
+import pytest
+
+from programs import Outcome, execute
+from torchmedic.engine import diagnose
+from torchmedic.fix.patch import apply_edits
+from torchmedic.model import LANGS, Diagnosis, Rule, Text
+from torchmedic.observed import Failure
+from torchmedic.observed.text import failure_from_text
+from torchmedic.render import Report, json, text
+from torchmedic.rules import RULES
+
+# Rules whose example can't fail on a machine without this. The lists may only shrink.
+NOT_EXECUTED_HERE: dict[str, set[str]] = {"cuda": set()}
+PARTICLES = "을|를|은|는|이|가|과|와|으로|로"
+PARTICLE = re.compile(rf"\{{\w+\}}[`\"')\]]*(?:{PARTICLES})(?=[\s.,)]|$)")
+BANNED = re.compile(r"\b(simply|just|illegal|obviously)\b", re.I)
+PLACEHOLDER = {"en": "3", "ko": "3"}
+
+rules = list(RULES.values())
+every_rule = pytest.mark.parametrize("rule", rules, ids=lambda r: r.name)
+executed = pytest.mark.parametrize("rule", [r for r in rules if not r.needs], ids=lambda r: r.name)
+failing = pytest.mark.parametrize(
+    "rule", [r for r in rules if Failure in r.detectors and not r.needs], ids=lambda r: r.name
+)
+
+
+def texts_of(rule: Rule) -> Iterator[tuple[str, Text]]:
+    for part in ("summary", "title", "why", "help", "lesson"):
+        yield part, getattr(rule, part)
+    for variant in rule.variants:
+        for part in ("title", "why", "help"):
+            if (value := getattr(variant, part)) is not None:
+                yield part, value
+
+
+@cache
+def run(program: str, folder: Path) -> Outcome:
+    folder.mkdir(exist_ok=True)
+    (folder / "train.py").write_text(program, encoding="utf-8")
+    return execute("train.py", cwd=folder)
+
+
+@pytest.fixture(scope="session")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("rules")
+
+
+def seen(observed: object) -> list[Diagnosis]:
+    """Every diagnosis that a test sees renders in both languages and all formats, without an empty hole."""
+    found = diagnose(observed)
+    report = Report("run", tuple(found))
+    for lang in LANGS:
+        for width in (40, 100):
+            assert text.render(report, lang, width, False, lambda path: ()).strip() or not found
+        assert json.render(report, lang)
+        for diagnosis in found:
+            for said in (diagnosis.title(lang), diagnosis.why(lang), diagnosis.help(lang)):
+                assert said.strip() and "{" not in said
+            for passage in (*diagnosis.evidence, *diagnosis.fixes):
+                title = getattr(passage, "title", None) or passage.text
+                assert not re.search(r"\{\w+\}", title.show(lang)), "a hole was never filled"
+    return found
+
+
+def test_codes_and_names_are_unique():
+    assert len({r.code for r in rules}) == len({r.name for r in rules}) == len(rules) >= 1
+
+
+@every_rule
+def test_file_name_is_rule_name(rule):
+    modules = [
+        m
+        for name, m in sys.modules.items()
+        if name.startswith("torchmedic.rules.") and getattr(m, "rule", None) is rule
+    ]
+    assert [m.__name__.rpartition(".")[2] for m in modules] == [rule.name.replace("-", "_")]
+    assert re.fullmatch(r"TM\d{3}", rule.code)
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", rule.name)
+
+
+@every_rule
+def test_both_languages_say_the_same(rule):
+    for part, said in texts_of(rule):
+        assert said.en.strip() and said.ko.strip(), part
+        assert said.holes("en") == said.holes("ko"), part
+        assert re.search("[가-힣]", said.ko), part
+        assert not PARTICLE.search(said.ko), (
+            f"{part}: a particle behind a hole fits one fact in two"
+        )
+    assert not rule.summary.holes("en") and not rule.lesson.holes("en")
+
+
+@every_rule
+def test_wording(rule):
+    for part, said in texts_of(rule):
+        assert not BANNED.search(said.en), part
+        if part == "title":
+            assert not said.en.rstrip().endswith(".")
+            assert len(said.en) <= 80
+            assert (
+                said.en[0].islower() or said.en[0] in "`{0123456789" or said.en.split()[0].isupper()
+            )
+    assert rule.search and rule.links
+    assert all(link.startswith("https://") for link in rule.links)
+
+
+@every_rule
+def test_holes_are_filled_by_the_messages(rule):
+    """A title's holes come from the rule's own detector or from every template that it stands for."""
+    from torchmedic.rules import by_message
+
+    detector = rule.detectors.get(Failure)
+    if getattr(detector, "func", None) is not by_message:
+        return
+    for variant_title, messages in [
+        (rule.title, rule.messages),
+        *((v.title, v.messages) for v in rule.variants),
+    ]:
+        for template in messages:
+            assert variant_title.holes("en") <= {
+                n for _, n, _, _ in Formatter().parse(template) if n
+            }
+
+
+@every_rule
+def test_examples_parse_and_are_formatted(rule, tmp_path):
+    programs = [rule.bad, rule.good, *rule.innocent]
+    for index, program in enumerate(programs):
+        ast.parse(program)
+        (tmp_path / f"p{index}.py").write_text(program, encoding="utf-8")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "ruff",
+            "format",
+            "--check",
+            "--diff",
+            "--isolated",
+            "--line-length",
+            "100",
+            str(tmp_path),
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@failing
+def test_bad_raises_and_exactly_this_rule_answers(rule, bench):
+    outcome = run(rule.bad, bench / rule.name)
+    assert outcome.failure is not None and outcome.status == 1, outcome.stderr
+    [diagnosis] = seen(outcome.failure)
+    assert diagnosis.rule is rule
+    assert diagnosis.at is not None and diagnosis.at.path.endswith("train.py")
+
+
+@failing
+def test_good_and_innocent_run(rule, bench):
+    for program in (rule.good, *rule.innocent):
+        outcome = run(program, bench / rule.name)
+        assert outcome.failure is None and outcome.status == 0, outcome.stderr
+
+
+@failing
+def test_first_fix_of_bad_is_good(rule, bench):
+    outcome = run(rule.bad, bench / rule.name)
+    (bench / rule.name / "train.py").write_text(rule.bad, encoding="utf-8")
+    [diagnosis] = seen(outcome.failure)
+    if not diagnosis.fixes:
+        pytest.skip("no fix")
+    assert apply_edits(rule.bad, diagnosis.fixes[0].edits) == rule.good
+    for fix in diagnosis.fixes:
+        ast.parse(apply_edits(rule.bad, fix.edits))
+
+
+@failing
+def test_views_agree(rule, bench):
+    """The live crash and its printed traceback are answered by the same rule with the same facts."""
+    outcome = run(rule.bad, bench / rule.name)
+    pasted = failure_from_text(outcome.stderr)
+    assert pasted is not None
+    [told] = seen(pasted)
+    [live] = seen(outcome.failure)
+    assert told.rule is live.rule
+    assert told.raised_at is not None and told.raised_at.line == live.raised_at.line
+    for fact in told.facts.keys() & live.facts.keys():
+        assert told.facts[fact] == live.facts[fact], fact
+
+
+@every_rule
+def test_recorded_texts_have_one_answer(rule):
+    for said in rule.says:
+        failure = failure_from_text(said)
+        assert failure is not None, said
+        assert [d.rule.code for d in seen(failure)] == [rule.code], said
+
+
+def test_what_is_not_executed_here_is_listed():
+    for need, names in NOT_EXECUTED_HERE.items():
+        assert {r.name for r in rules if need in r.needs} == names
+    assert {need for r in rules for need in r.needs} <= NOT_EXECUTED_HERE.keys()
+
+
+def test_rules_are_found_by_being_there():
+    package = Path(importlib.import_module("torchmedic.rules").__file__).parent
+    files = {p.stem for p in package.rglob("*.py") if not p.stem.startswith("_")}
+    assert files == {r.name.replace("-", "_") for r in rules}

@@ -1,0 +1,158 @@
+"""The commands. Exit status 2 and one sentence for bad usage or unreadable input."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from torchmedic import __version__
+from torchmedic.config import ConfigError, config
+
+F = TypeVar("F", bound=Callable[..., Any])
+LANG = click.Choice(["en", "ko"])
+
+
+class Refused(click.ClickException):
+    """Bad usage or unreadable input: one sentence, exit status 2."""
+
+    exit_code = 2
+
+    def show(self, file: Any = None) -> None:
+        click.echo(f"torchmedic: {self.message}", err=True)
+
+
+def shared(command: F) -> F:
+    """The options that every command has."""
+    for option in (
+        click.option("--lang", type=LANG, help="Language of the report (default: the locale's)."),
+        click.option(
+            "--output",
+            type=click.Path(dir_okay=False, path_type=Path),
+            metavar="FILE",
+            help="Write the report to FILE.",
+        ),
+        click.option(
+            "--format",
+            "form",
+            type=click.Choice(["text", "json"]),
+            default="text",
+            help="Form of the report.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="torchmedic")
+def cli() -> None:
+    """Find, explain and mend the mistakes in PyTorch programs."""
+
+
+@cli.command(
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    short_help="Run a program as python would; explain its crash.",
+)
+@shared
+@click.option("--fix", is_flag=True, help="Apply the best verified fix after showing it.")
+@click.option("--yes", is_flag=True, help="With --fix: do not ask.")
+@click.option("--verify/--no-verify", default=True, help="Execute mended copies (default: yes).")
+@click.option(
+    "--limit", type=click.FloatRange(min=1), metavar="SECONDS", help="Time limit of each trial."
+)
+@click.option("--strict", is_flag=True, help="Exit with 1 if a clean run has findings.")
+@click.argument("program", nargs=-1, type=click.UNPROCESSED, metavar="[-m] PROGRAM [ARGS]…")
+def run(
+    program: tuple[str, ...],
+    form: str,
+    output: Path | None,
+    lang: str | None,
+    fix: bool,
+    yes: bool,
+    verify: bool,
+    limit: float | None,
+    strict: bool,
+) -> None:
+    """Run PROGRAM as `python` would: `torchmedic run train.py ARGS…`, `-m package.module`, `-c CODE`, `-`.
+
+    Options of torchmedic stand before the program; everything after it is the program's. Its output, its exit
+    status and its results stay what they are. When it crashes, the report follows Python's traceback.
+    """
+    from torchmedic.probes.launch import LaunchError
+    from torchmedic.session import Options
+    from torchmedic.session import run as run_program
+
+    if not program:
+        raise Refused("no program given. Say: torchmedic run train.py ARGS…")
+    if form == "json" and output is None:
+        raise Refused(
+            "the program owns standard output: say where the JSON goes, with --output FILE"
+        )
+    options = Options(form, output, _lang(lang), fix, yes, verify, limit)
+    try:
+        status = run_program(program, options)
+    except LaunchError as error:
+        raise Refused(str(error)) from None
+    sys.exit(status)
+
+
+@cli.command(short_help="Explain a rule, an error message, a traceback or a whole log.")
+@shared
+@click.argument("words", nargs=-1, metavar="[CODE | NAME | TEXT | FILE | -]")
+def explain(words: tuple[str, ...], form: str, output: Path | None, lang: str | None) -> None:
+    """Explain TM201 or a rule's name as a lesson; or read an error message, a log file, or standard input (`-`).
+
+    Exit status 0 when a rule answered, 1 when none did.
+    """
+    chosen = _lang(lang)
+    try:
+        from torchmedic.explain import Unreadable, explanation
+
+        try:
+            status = explanation(words, form, output, chosen)
+        except Unreadable as error:
+            raise Refused(str(error)) from None
+    except (click.ClickException, BrokenPipeError):
+        raise
+    except Exception as error:
+        said = str(error).strip().split("\n")[0][:200]
+        kind = type(error).__name__
+        raise Refused(f"failed while explaining ({kind}: {said}). Please report it.") from None
+    sys.exit(status)
+
+
+def _lang(given: str | None) -> Any:
+    try:
+        return config(given).lang
+    except ConfigError as error:
+        raise Refused(str(error)) from None
+
+
+def main() -> None:
+    """The `torchmedic` command. A closed pipe ends it without a traceback; Ctrl-C as it ends `python`."""
+    try:
+        cli(prog_name="torchmedic", standalone_mode=True)
+    except BrokenPipeError:
+        _leave_closed_pipe()
+    except SystemExit:
+        if sys.argv[1:2] != ["run"]:
+            try:
+                sys.stdout.flush()
+            except (OSError, ValueError, AttributeError):
+                _leave_closed_pipe()
+        raise
+    except BaseException as error:
+        if type(error).__name__ != "Interrupted":
+            raise
+        raise KeyboardInterrupt from None
+
+
+def _leave_closed_pipe() -> NoReturn:
+    """Python flushes standard output once more at its end: let that go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    sys.exit(1)

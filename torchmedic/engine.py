@@ -1,0 +1,77 @@
+"""Something observed in, diagnoses out. Every entrance ends here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from torchmedic.model import Diagnosis, Rule, Severity, Span
+from torchmedic.observed import Failure, load
+from torchmedic.rules import RULES
+
+OnError = Callable[[Rule, Exception], None]
+_IGNORE = re.compile(r"#\s*torchmedic:\s*ignore\[([^\]]*)\]", re.I)
+_RANK = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.ADVICE: 2}
+
+
+def reraise(rule: Rule, error: Exception) -> None:
+    raise error
+
+
+def diagnose(
+    observed: object,
+    on_error: OnError = reraise,
+    on_suppressed: Callable[[Diagnosis], object] = lambda diagnosis: None,
+) -> list[Diagnosis]:
+    """All diagnoses of what was observed, the root cause first, without the suppressed ones.
+
+    A rule that raises is told to `on_error` and skipped: it can't stop the others. What a comment of the user
+    silences is told to `on_suppressed`.
+    """
+    if isinstance(observed, Failure):
+        found = _of_failure(observed, on_error)
+    else:
+        found = list(_ask(observed, on_error))
+    kept = []
+    for diagnosis in found:
+        if is_suppressed(diagnosis):
+            on_suppressed(diagnosis)
+        else:
+            kept.append(diagnosis)
+    return kept
+
+
+def _of_failure(failure: Failure, on_error: OnError) -> list[Diagnosis]:
+    chain = [failure, *failure.causes]
+    # `raise … from error` names the root cause; without `from` the earlier error was being handled on purpose.
+    order = chain[::-1] if failure.is_cause_explicit else chain
+    for link in order:
+        found = list(_ask(link, on_error))
+        if found:
+            return found
+    return []
+
+
+def _ask(observed: object, on_error: OnError) -> Iterator[Diagnosis]:
+    found: list[Diagnosis] = []
+    for rule in RULES.values():
+        detect = rule.detectors.get(type(observed))
+        if detect is None:
+            continue
+        try:
+            found += list(detect(observed))
+        except Exception as error:
+            on_error(rule, error)
+    yield from sorted(found, key=lambda d: _RANK[d.rule.severity])
+
+
+def is_suppressed(diagnosis: Diagnosis) -> bool:
+    """True if a line it points to says `# torchmedic: ignore[name-or-code, …]`."""
+    names = {diagnosis.rule.name, diagnosis.rule.code.lower()}
+    return any(names & ignored_on(at) for at in (diagnosis.at, diagnosis.raised_at) if at)
+
+
+def ignored_on(at: Span) -> set[str]:
+    source = load(at.path)
+    found = _IGNORE.search(source.line(at.line)) if source else None
+    return {part.strip().lower() for part in found[1].split(",")} if found else set()

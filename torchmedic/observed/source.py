@@ -1,0 +1,202 @@
+"""A parsed file: questions about its syntax tree, and edits as text. Nothing is executed."""
+
+from __future__ import annotations
+
+import ast
+import io
+import linecache
+import re
+import tokenize
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import TypeVar
+
+from torchmedic.model import Edit, Span
+
+N = TypeVar("N", bound=ast.AST)
+Placed = ast.expr | ast.stmt | ast.keyword | ast.arg
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def lines_of(text: str) -> list[str]:
+    """Lines with their ends, as Python counts them. `str.splitlines` also breaks at form feeds and U+2028."""
+    return re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z", text)
+
+
+def decode(data: bytes) -> str:
+    """Python source as text, by its BOM or coding line. Raises SyntaxError or UnicodeDecodeError."""
+    encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+    return data.decode(encoding)
+
+
+def load(path: str) -> Source | None:
+    """The file as `Source`; None if it can't be read or parsed. Cells and `-c` code come from linecache."""
+    try:
+        with open(path, "rb") as file:
+            text = decode(file.read())
+    except (OSError, SyntaxError, ValueError, LookupError):
+        text = "".join(linecache.getlines(path))
+    return _parsed(text, path) if text else None
+
+
+@lru_cache(maxsize=64)
+def _parsed(text: str, path: str) -> Source | None:
+    try:
+        return Source(text, path)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+class Source:
+    """One walk over the tree; after that, questions are look-ups. Raises SyntaxError as `ast.parse` does."""
+
+    def __init__(self, text: str, path: str = "<string>") -> None:
+        self.text = text
+        self.path = path
+        self.tree = ast.parse(text)
+        self.lines = lines_of(text)
+        self.imported: dict[str, str] = {}
+        self._parents: dict[ast.AST, ast.AST] = {}
+        self._nodes: dict[type, list[ast.AST]] = defaultdict(list)
+        for node in ast.walk(self.tree):
+            self._nodes[type(node)].append(node)
+            for child in ast.iter_child_nodes(node):
+                self._parents[child] = node
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    head = alias.name.split(".")[0]
+                    self.imported[alias.asname or head] = alias.name if alias.asname else head
+            elif isinstance(node, ast.ImportFrom):
+                for alias in node.names:
+                    module = "." * node.level + (node.module or "")
+                    self.imported[alias.asname or alias.name] = f"{module}.{alias.name}"
+
+    def name(self, node: ast.AST | None) -> str | None:
+        """`F.relu` -> 'torch.nn.functional.relu'; None if it is not a dotted name."""
+        if isinstance(node, ast.Name):
+            return self.imported.get(node.id, node.id)
+        if isinstance(node, ast.Attribute) and (head := self.name(node.value)):
+            return f"{head}.{node.attr}"
+        return None
+
+    def nodes(self, *kinds: type[N]) -> Iterator[N]:
+        """All nodes of these kinds; `ast.expr` and `ast.stmt` stand for every expression and statement."""
+        for kind in kinds:
+            exact = self._nodes.get(kind)
+            pools = [exact] if exact else [p for k, p in self._nodes.items() if issubclass(k, kind)]
+            yield from (node for pool in pools for node in pool if isinstance(node, kind))
+
+    def parent(self, node: ast.AST) -> ast.AST | None:
+        return self._parents.get(node)
+
+    def parents(self, node: ast.AST) -> Iterator[ast.AST]:
+        """Its parent, that one's parent, …"""
+        up = self._parents.get(node)
+        while up is not None:
+            yield up
+            up = self._parents.get(up)
+
+    def enclosing(self, node: ast.AST, *kinds: type[N]) -> N | None:
+        """The nearest ancestor of one of these kinds."""
+        return next((up for up in self.parents(node) if isinstance(up, kinds)), None)
+
+    def function_of(self, node: ast.AST) -> Function | None:
+        """The nearest `def` around the node."""
+        for up in self.parents(node):
+            if isinstance(up, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                return up
+        return None
+
+    def statement(self, node: ast.AST) -> ast.stmt:
+        """The statement that the node is part of."""
+        while not isinstance(node, ast.stmt):
+            node = self._parents[node]
+        return node
+
+    def span(self, node: Placed) -> Span:
+        line, end = node.lineno, node.end_lineno or node.lineno
+        start, stop = node.col_offset, node.end_col_offset or node.col_offset
+        return Span(self.path, line, self._column(line, start), end, self._column(end, stop))
+
+    def _column(self, line: int, byte: int) -> int:
+        """`ast` counts UTF-8 bytes; everything outside this class counts characters."""
+        return len(self.lines[line - 1].encode()[:byte].decode(errors="ignore"))
+
+    def line(self, number: int) -> str:
+        """The line without its end, or "" if there is none."""
+        return self.lines[number - 1].rstrip("\r\n") if 0 < number <= len(self.lines) else ""
+
+    def code(self, node: ast.AST) -> str:
+        """The node's own text."""
+        return ast.get_source_segment(self.text, node) or ""
+
+    def at(self, span: Span, *kinds: type[N]) -> N | None:
+        """The smallest node of these kinds whose span is `span`, or that contains it; by line if it has no columns."""
+        best: tuple[tuple[int, int], N] | None = None
+        for node in self.nodes(*kinds):
+            if not isinstance(node, (ast.expr, ast.stmt)):
+                continue
+            own = self.span(node)
+            if span.end_line:
+                inside = (own.line, own.column) <= (span.line, span.column) and (
+                    span.end_line,
+                    span.end_column,
+                ) <= (own.end_line, own.end_column)
+            else:
+                inside = own.line <= span.line <= own.end_line
+            if inside:
+                size = (own.end_line - own.line, len(self.code(node)))
+                if best is None or size < best[0]:
+                    best = (size, node)
+        return best[1] if best else None
+
+    def class_at(self, span: Span) -> ast.ClassDef | None:
+        """The class statement that stands at or around the span's line."""
+        return self.at(Span(span.path, span.line), ast.ClassDef)
+
+    def class_named(self, name: str) -> ast.ClassDef | None:
+        return next((c for c in self.nodes(ast.ClassDef) if c.name == name), None)
+
+    def method(self, owner: ast.ClassDef, name: str) -> Function | None:
+        for item in owner.body:
+            if isinstance(item, (ast.FunctionDef, ast.AsyncFunctionDef)) and item.name == name:
+                return item
+        return None
+
+    def calls(self, *names: str) -> Iterator[ast.Call]:
+        """Calls to these qualified names, in the order of the file; a leading '.' matches any receiver."""
+        for call in sorted(self.nodes(ast.Call), key=lambda c: (c.lineno, c.col_offset)):
+            if self.name(call.func) in names or (
+                isinstance(call.func, ast.Attribute) and f".{call.func.attr}" in names
+            ):
+                yield call
+
+    def replace(self, node: Placed, text: str) -> Edit:
+        return Edit(self.span(node), text)
+
+    def insert_after(self, node: Placed, text: str) -> Edit:
+        """Text right behind the node: `.float()` behind an expression."""
+        here = self.span(node)
+        return Edit(
+            Span(self.path, here.end_line, here.end_column, here.end_line, here.end_column), text
+        )
+
+    def insert_statement(self, before: ast.AST, statement: str) -> Edit:
+        """A new statement on a line of its own, before the statement that `before` is part of."""
+        here = self.span(self.statement(before))
+        newline = "\r\n" if self.lines and self.lines[0].endswith("\r\n") else "\n"
+        indent = self.line(here.line)[: here.column]
+        return Edit(Span(self.path, here.line, 0, here.line, 0), f"{indent}{statement}{newline}")
+
+
+def argument(call: ast.Call, position: int | None, *names: str) -> ast.expr | None:
+    """The argument of a call by position or by any of these keywords; None if absent or behind a `*`."""
+    for keyword in call.keywords:
+        if keyword.arg in names:
+            return keyword.value
+    if position is not None and position < len(call.args):
+        before = call.args[: position + 1]
+        if not any(isinstance(a, ast.Starred) for a in before):
+            return call.args[position]
+    return None

@@ -1,0 +1,110 @@
+"""A second body for a library's function: the same function object, file, lines and columns, with calls of ours in it.
+
+A wrapper would be seen: one more frame in every traceback and under every `warnings.warn(stacklevel=…)`, another
+object where `torch.compile` compares functions by identity. Here only `function.__code__` changes, and back.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Iterator
+from types import CodeType, FunctionType
+from typing import Any
+
+from torchmedic.observed.source import decode, lines_of
+
+_FUTURE = 0x1FF0000  # the compiler flags of `from __future__ import …`
+
+
+def spliced(
+    function: FunctionType, condition: str, enter: str, leave: str | None = None
+) -> CodeType:
+    """The function's code, beginning with `if {condition}: {enter}`; both are Python expressions.
+
+    With `leave`, each returned value then passes through the global function of that name. Names are looked up in
+    the function's own globals. Raises OSError, ValueError, SyntaxError or LookupError where that can't be done.
+    """
+    code = function.__code__
+    tree, definition = _definition(code)
+    original = definition.body
+    call: list[ast.stmt] = [ast.Expr(_expression(enter))]
+    if leave is not None:
+        wrapper = _Returns(leave)
+        copies = _definition(code)[1].body
+        call += [wrapper.visit(statement) for statement in copies]
+        call.append(wrapper.visit(ast.Return(ast.Constant(None))))
+    first = ast.If(_expression(condition), call, [])
+    for node in ast.walk(first):
+        if isinstance(node, (ast.expr, ast.stmt, ast.keyword)) and not hasattr(node, "lineno"):
+            node.lineno = node.end_lineno = code.co_firstlineno
+            node.col_offset = node.end_col_offset = 0
+    definition.body = [first, *original]
+    ast.fix_missing_locations(tree)
+    module = compile(
+        tree, code.co_filename, "exec", flags=code.co_flags & _FUTURE, dont_inherit=True
+    )
+    made = next(c for c in _codes(module) if c.co_name == code.co_name)
+    if made.co_freevars != code.co_freevars or made.co_varnames[:3] != code.co_varnames[:3]:
+        raise ValueError(f"{code.co_name} can't be compiled on its own")
+    return made.replace(co_firstlineno=code.co_firstlineno)
+
+
+def parameters(function: FunctionType) -> tuple[str, ...]:
+    """`("self", "*args", "**kwargs")`: the names with their stars; empty if there are others than these kinds."""
+    marks: dict[Any, str] = {
+        inspect.Parameter.VAR_POSITIONAL: "*",
+        inspect.Parameter.VAR_KEYWORD: "**",
+    }
+    found = inspect.signature(function).parameters.values()
+    return tuple(marks.get(p.kind, "") + p.name for p in found)
+
+
+def _definition(code: CodeType) -> tuple[ast.Module, ast.FunctionDef]:
+    """A method in a class statement of its class's name, or a function, at its own lines and columns."""
+    with open(code.co_filename, "rb") as file:
+        lines = lines_of(decode(file.read()))
+    block = inspect.getblock(lines[code.co_firstlineno - 1 :])
+    is_method = block[0][:1] in " \t"
+    owner = getattr(code, "co_qualname", f"Module.{code.co_name}").split(".")[0]
+    tree = ast.parse((f"class {owner}:\n" if is_method else "\n") + "".join(block))
+    ast.increment_lineno(tree, code.co_firstlineno - 2)
+    body = tree.body[0]
+    definition = body.body[0] if isinstance(body, ast.ClassDef) and is_method else body
+    if not isinstance(definition, ast.FunctionDef) or definition.name != code.co_name:
+        raise ValueError(f"{code.co_filename} does not hold {code.co_name} where it should")
+    return tree, definition
+
+
+def _expression(text: str) -> ast.expr:
+    parsed = ast.parse(text, mode="eval").body
+    for node in ast.walk(parsed):
+        for name in ("lineno", "col_offset", "end_lineno", "end_col_offset"):
+            if hasattr(node, name):
+                delattr(node, name)
+    return parsed
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield constant
+            yield from _codes(constant)
+
+
+class _Returns(ast.NodeTransformer):
+    """`return X` becomes `return leave(X)`; functions inside keep theirs."""
+
+    def __init__(self, leave: str) -> None:
+        self.leave = leave
+
+    def visit_Return(self, node: ast.Return) -> ast.Return:
+        value = node.value or ast.Constant(None)
+        node.value = ast.Call(ast.Name(self.leave, ast.Load()), [value], [])
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
+        return node
+
+    def visit_Lambda(self, node: ast.Lambda) -> ast.Lambda:
+        return node

@@ -1,0 +1,49 @@
+"""From diagnoses and a language to output. Pure functions: whoever calls reads files and decides about colour."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from torchmedic.model import Diagnosis, Fix, Lang, Text
+from torchmedic.render import words
+
+Read = Callable[[str], Sequence[str]]
+"""The lines of a file, with or without their ends; empty if it can't be read."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one command has to say: the root cause first, then remarks about the looking itself."""
+
+    command: str
+    diagnoses: tuple[Diagnosis, ...] = ()
+    notes: tuple[Text, ...] = ()
+
+
+def shown_path(path: str, cwd: str | None = None) -> str:
+    """The path as a reader knows it: from `cwd` (default: the current directory) if below it, with `/`.
+
+    Names that are no files ("<stdin>") and relative paths stay as they are.
+    """
+    if not os.path.isabs(path):
+        return path.replace(os.sep, "/")
+    try:
+        relative = os.path.relpath(path, cwd or os.getcwd())
+    except (OSError, ValueError):  # the directory is gone, or on another drive
+        relative = os.pardir
+    inside = relative.split(os.sep)[0] != os.pardir
+    return (relative if inside else path).replace(os.sep, "/")
+
+
+def ranked(fixes: Iterable[Fix]) -> list[Fix]:
+    """The order in which fixes are shown: as found, those that failed their trial last."""
+    return sorted(fixes, key=lambda fix: fix.verified is False)
+
+
+def verification(fix: Fix, lang: Lang) -> str:
+    """The sentence that says whether the fix was executed, and what came of it; a verdict alone if there is none."""
+    if fix.verification is not None:
+        return fix.verification.show(lang)
+    return words.VERDICT[fix.verified].show(lang)

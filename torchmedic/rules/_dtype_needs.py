@@ -1,0 +1,58 @@
+"""Which number type a failing operation needs, by the form of its message and the layer's own parameters."""
+
+from __future__ import annotations
+
+from torchmedic.observed import Failure, Tensor
+from torchmedic.rules._dtypes import FLOATS
+
+_WHOLE = frozenset({"indices", "labels", "index"})
+_LOSSES = ("loss", "entropy")
+
+
+def form_of(failure: Failure, name: str, facts: dict[str, object]) -> str:
+    """Which form a message is that several share: "expected scalar type Long" is of labels, indices or a layer."""
+    layer = failure.failing
+    argument = facts.get("argument")
+    if name == "" and facts["expected"] in ("int64", "uint8") and facts["given"] in FLOATS:
+        if argument in ("index", "indices"):
+            return "indices"
+        if layer is None or not _parameter_dtype(failure) or argument == "target":
+            return "labels"
+    in_loss = any(
+        part in frame.function for frame in failure.frames if not frame.is_user for part in _LOSSES
+    )
+    if name == "" and (argument == "target" or (in_loss and not _parameter_dtype(failure))):
+        return "target"
+    return name
+
+
+def _parameter_dtype(failure: Failure) -> str | None:
+    layer = failure.failing
+    found = [p.dtype for p in layer.parameters.values() if p.dtype in FLOATS] if layer else []
+    return found[0] if found else None
+
+
+def wanted_by(failure: Failure, name: str, facts: dict[str, object]) -> str:
+    """The type that the layer or loss needs."""
+    if name in _WHOLE:
+        return "int64"
+    if name in ("", "mixed"):
+        types = {facts.get("given"), facts.get("expected")}
+        of_layer = _parameter_dtype(failure)
+        if of_layer is not None:
+            return of_layer
+        return "float32" if "float32" in types or not types & FLOATS else str(facts["expected"])
+    expected = facts.get("expected")
+    return str(expected) if expected in FLOATS and name in ("target", "cast") else "float32"
+
+
+def is_bad(tensor: Tensor, name: str, facts: dict[str, object], wanted: str) -> bool:
+    """True if a tensor of the failing operation can be the one that the message complains about."""
+    given = facts.get("given")
+    if name in ("", "mixed"):
+        return tensor.dtype != wanted and given in (None, tensor.dtype, wanted)
+    if given is not None:
+        return tensor.dtype == given
+    if name in _WHOLE:
+        return tensor.dtype not in ("int64", "bool")
+    return tensor.dtype == "float64" if name == "mps" else tensor.dtype not in FLOATS

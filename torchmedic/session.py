@@ -1,0 +1,284 @@
+"""One run of a program under observation: from its crash to the report."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torchmedic.model import Lang, Text
+
+if TYPE_CHECKING:
+    from torchmedic.model import Diagnosis, Rule
+    from torchmedic.observed import Failure
+    from torchmedic.probes.record import Recorder
+    from torchmedic.render import Report
+
+
+@dataclass(frozen=True)
+class Options:
+    """What stands before the script on the command line."""
+
+    format: str = "text"
+    output: Path | None = None
+    lang: Lang = "en"
+    fix: bool = False
+    yes: bool = False
+    verify: bool = True
+    limit: float | None = None  # seconds for each trial; None: from the time that the crash took
+    colour: bool | None = None  # None: if standard error is a terminal
+
+
+def run(words: Sequence[str], options: Options) -> int:
+    """Runs the program as `python` would, reports its crash on standard error, returns its exit status.
+
+    Raises LaunchError if the words name no program that can be started.
+    """
+    from torchmedic.probes import launch
+    from torchmedic.probes.record import Recorder
+
+    program = launch.Program.parse(words)
+    recorder = Recorder()
+    with suppress(Exception):  # without it, reports know less; the program runs all the same
+        recorder.install()
+    session = Session(words, options, recorder)
+    return launch.run(program, session.on_crash)
+
+
+class Session:
+    """Keeps what a report needs to know of the start: the command, the folder, the time."""
+
+    def __init__(self, words: Sequence[str], options: Options, recorder: Recorder) -> None:
+        self.words = tuple(words)
+        self.options = options
+        self.recorder = recorder
+        self.started = time.monotonic()
+        self.cwd = os.getcwd()
+        self.environment = dict(os.environ)
+
+    def on_crash(self, error: BaseException) -> None:
+        """Reads the crash and reports it. Errors of ours are raised: the launcher tells them in one line."""
+        from torchmedic.engine import diagnose
+        from torchmedic.probes.crash import read_error
+        from torchmedic.render import Report
+
+        seconds = time.monotonic() - self.started
+        failure = read_error(error, self.recorder)
+        self.recorder.uninstall()
+        if is_aftermath(failure):
+            return
+        broken: list[Rule] = []
+        suppressed: list[Diagnosis] = []
+        found = tuple(
+            _with_diffs(d) for d in diagnose(failure, _collect(broken), suppressed.append)
+        )
+        notes: tuple[Text, ...] = ()
+        if suppressed and not found:
+            return
+        if not found and not broken:
+            from torchmedic.unknown import honest_answer
+
+            notes = honest_answer(failure)
+        elif self.options.verify and any(d.fixes for d in found):
+            found = self._verified(found, failure, seconds)
+        report = Report("run", found, notes)
+        self._write(report)
+        if self.options.fix:
+            offer_fix(report, self.options)
+
+    def _verified(
+        self, found: tuple[Diagnosis, ...], failure: Failure, seconds: float
+    ) -> tuple[Diagnosis, ...]:
+        first, *rest = found
+        try:
+            return (self._proven(first, failure, seconds), *rest)
+        except Exception as error:
+            tell_failure("while trying its fixes", error)
+            return found
+
+    def _proven(self, first: Diagnosis, failure: Failure, seconds: float) -> Diagnosis:
+        from torchmedic import mending
+
+        launch = mending.launch_of(self.words, self.cwd, self.environment, seconds)
+        limit = self.options.limit or mending.default_limit(seconds)
+        with Waiting(self.options, len(first.fixes)):
+            return mending.proven(first, launch, mending.goal_of(failure, first), limit)
+
+    def _write(self, report: Report) -> None:
+        options = self.options
+        if options.output is not None:
+            if options.format == "json":
+                from torchmedic.render import json as as_json
+
+                text = as_json.render(report, options.lang, read_lines, self.cwd)
+            else:
+                text = show(report, replace(options, colour=False), self.cwd)
+            write_output(options.output, text, self.cwd)
+        if report.diagnoses or report.notes:
+            emit("\n" + show(report, options, self.cwd), sys.stderr)
+
+
+def _with_diffs(diagnosis: Diagnosis) -> Diagnosis:
+    """Only fixes whose result still parses and changes something. A failure of ours costs the fixes, not the report."""
+    from torchmedic.fix.patch import parses, with_diff
+
+    try:
+        fixes = tuple(with_diff(f) for f in diagnosis.fixes if f.edits and parses(f))
+    except Exception as error:
+        tell_failure("while making its diffs", error)
+        fixes = ()
+    return replace(diagnosis, fixes=fixes)
+
+
+def _collect(broken: list[Rule]) -> Callable[[Rule, Exception], None]:
+    """Tells the first rule that failed, and counts the others."""
+
+    def on_error(rule: Rule, error: Exception) -> None:
+        if not broken:
+            tell_failure(f"in the rule {rule.code}", error)
+        broken.append(rule)
+
+    return on_error
+
+
+def is_aftermath(failure: Failure) -> bool:
+    """A rank that failed because another one did has nothing of its own to report."""
+    return "NCCL" in failure.message or "Connection closed by peer" in failure.message
+
+
+def tell_failure(where: str, error: Exception) -> None:
+    """One line about an error of our own."""
+    said = str(error).strip().split("\n")[0][:200]
+    emit(
+        f"torchmedic failed {where} ({type(error).__name__}: {said}); "
+        "the traceback above is complete. Please report it.\n",
+        sys.stderr,
+    )
+
+
+def read_lines(path: str) -> Sequence[str]:
+    from torchmedic.observed import load
+    from torchmedic.observed.source import lines_of
+
+    source = load(path)
+    if source is not None:
+        return source.lines
+    try:
+        return lines_of(Path(path).read_text("utf-8", "replace"))
+    except OSError:
+        return ()
+
+
+def show(report: Report, options: Options, cwd: str | None = None) -> str:
+    """The report as text for standard error."""
+    from torchmedic.render import text
+
+    return text.render(report, options.lang, terminal_width(), use_colour(options), read_lines, cwd)
+
+
+def terminal_width() -> int:
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError, AttributeError):
+        return 100
+
+
+def use_colour(options: Options, stream: object = None) -> bool:
+    """As asked; else if the stream is a terminal that isn't dumb and NO_COLOR is not set."""
+    if options.colour is not None:
+        return options.colour
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    return bool(getattr(stream or sys.stderr, "isatty", lambda: False)())
+
+
+def emit(text: str, stream: object) -> None:
+    """Writes to a stream that may be closed, missing, or unable to encode Hangul."""
+    write = getattr(stream, "write", None)
+    if write is None:
+        return
+    try:
+        try:
+            write(text)
+        except UnicodeEncodeError:
+            encoding = getattr(stream, "encoding", None) or "ascii"
+            write(text.encode(encoding, "replace").decode(encoding))
+        getattr(stream, "flush", lambda: None)()
+    except (OSError, ValueError):
+        return
+
+
+def write_output(path: Path, text: str, cwd: str) -> None:
+    """Raises OSError where the report can't be written."""
+    (Path(cwd) / path).write_text(text, encoding="utf-8")
+
+
+class Waiting:
+    """One line on a terminal while the trials run; nothing elsewhere."""
+
+    TEXT = Text(
+        en="torchmedic: executing the mended copy ({count} fixes to try) …",
+        ko="torchmedic: 고친 복사본을 실행하는 중입니다(수정안 {count}개) …",
+    )
+
+    def __init__(self, options: Options, count: int) -> None:
+        self.line = self.TEXT.fill(count=count).show(options.lang)
+        self.is_shown = use_colour(options)
+
+    def __enter__(self) -> None:
+        if self.is_shown:
+            emit(self.line, sys.stderr)
+
+    def __exit__(self, *details: object) -> None:
+        if self.is_shown:
+            emit("\r\x1b[2K", sys.stderr)
+
+
+def offer_fix(report: Report, options: Options) -> None:
+    """Applies the best verified fix after its diff was shown: asks on a terminal, needs `--yes` elsewhere."""
+    from torchmedic.fix.patch import write
+
+    best = next((f for d in report.diagnoses for f in d.fixes if f.verified), None)
+    if best is None:
+        emit(NOTHING_VERIFIED.show(options.lang) + "\n", sys.stderr)
+        return
+    if not options.yes and not _agreed(options):
+        emit(NOT_APPLIED.show(options.lang) + "\n", sys.stderr)
+        return
+    try:
+        write(best)
+    except OSError as error:
+        emit(CANNOT_WRITE.fill(reason=error).show(options.lang) + "\n", sys.stderr)
+        return
+    emit(APPLIED.show(options.lang) + "\n", sys.stderr)
+
+
+def _agreed(options: Options) -> bool:
+    if not (sys.stdin and sys.stdin.isatty()):
+        return False
+    emit(ASK.show(options.lang) + " ", sys.stderr)
+    try:
+        return sys.stdin.readline().strip().lower() in ("y", "yes", "예", "네")
+    except (OSError, KeyboardInterrupt):
+        return False
+
+
+ASK = Text(en="Apply this fix? [y/N]", ko="이 수정을 적용할까요? [y/N]")
+APPLIED = Text(en="torchmedic: the fix was applied.", ko="torchmedic: 수정을 적용했습니다.")
+NOT_APPLIED = Text(
+    en="torchmedic: no file was changed. Add `--yes` to apply the fix without being asked.",
+    ko="torchmedic: 파일을 바꾸지 않았습니다. 묻지 않고 적용하려면 `--yes` 옵션을 쓰세요.",
+)
+NOTHING_VERIFIED = Text(
+    en="torchmedic: no file was changed, because no fix was verified.",
+    ko="torchmedic: 검증된 수정안이 없어 파일을 바꾸지 않았습니다.",
+)
+CANNOT_WRITE = Text(
+    en="torchmedic: the fix could not be written: {reason}",
+    ko="torchmedic: 수정을 저장하지 못했습니다: {reason}",
+)
