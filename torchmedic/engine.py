@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
-from torchmedic.model import Diagnosis, Rule, Severity, Span
+from torchmedic.model import Diagnosis, Rule, Severity, Span, View
 from torchmedic.observed import Failure, load
+from torchmedic.observed.trace import Trace
 from torchmedic.rules import RULES
 
 OnError = Callable[[Rule, Exception], None]
@@ -30,6 +32,8 @@ def diagnose(
     """
     if isinstance(observed, Failure):
         found = _of_failure(observed, on_error)
+    elif isinstance(observed, Trace):
+        found = _of_trace(observed, on_error)
     else:
         found = list(_ask(observed, on_error))
     kept = []
@@ -50,6 +54,23 @@ def _of_failure(failure: Failure, on_error: OnError) -> list[Diagnosis]:
         if found:
             return found
     return []
+
+
+def _of_trace(trace: Trace, on_error: OnError) -> list[Diagnosis]:
+    """What the events tell, and what the rules say of each exception that the program certainly raises."""
+    found: dict[tuple[str, Span | None], Diagnosis] = {}
+    for failure in trace.failures:
+        for diagnosis in [d for d in _ask(failure, on_error) if d.at is not None][:1]:
+            found.setdefault((diagnosis.rule.code, diagnosis.at), diagnosis)
+    for diagnosis in _ask(trace, on_error):
+        found.setdefault((diagnosis.rule.code, diagnosis.at), diagnosis)
+    in_view = [replace(d, view=View.SOURCE) for d in found.values()]
+    return sorted(in_view, key=_place)
+
+
+def _place(diagnosis: Diagnosis) -> tuple[str, int, int, int]:
+    at = diagnosis.at or Span("", 0)
+    return at.path, at.line, at.column, _RANK[diagnosis.rule.severity]
 
 
 def _ask(observed: object, on_error: OnError) -> Iterator[Diagnosis]:

@@ -1,0 +1,111 @@
+"""What assignments bind: names, attributes, items, and the parts of tuples."""
+
+from __future__ import annotations
+
+import ast
+
+from torchmedic.abstract.expressions import Expressions
+from torchmedic.abstract.machine import joined
+from torchmedic.abstract.values import (
+    Choice,
+    Class,
+    Const,
+    Dict,
+    Object,
+    Sequence,
+    Tensor,
+    Unknown,
+    Value,
+)
+
+
+class Bindings(Expressions):
+    """Assignments."""
+
+    def assign(self, target: ast.expr, value: Value) -> None:
+        if isinstance(target, ast.Name):
+            self.bind(target.id, value)
+        elif isinstance(target, ast.Attribute):
+            self.assign_attribute(self.evaluate(target.value), target.attr, value)
+        elif isinstance(target, (ast.Tuple, ast.List)):
+            self._unpack(target, value)
+        elif isinstance(target, ast.Starred):
+            self.assign(target.value, value)
+        elif isinstance(target, ast.Subscript):
+            self._assign_item(self.evaluate(target.value), self.evaluate(target.slice), value)
+
+    def bind(self, name: str, value: Value) -> None:
+        frame = self.frame
+        if name in frame.global_names:
+            self.write(frame.scope, name, value)
+            return
+        if name in frame.nonlocal_names:
+            for scope in frame.closure:
+                if name in scope:
+                    self.write(scope, name, value)
+                    return
+        self.write(frame.local, name, value)
+
+    def assign_attribute(self, thing: Value, name: str, value: Value) -> None:
+        if isinstance(thing, Choice):
+            for one in thing.values:
+                if isinstance(one, Object):
+                    old = one.attributes.get(name)
+                    self.write(one.attributes, name, joined([old, value]) if old else value)
+        elif isinstance(thing, (Object, Class)):
+            self.write(thing.attributes, name, value)
+        elif isinstance(thing, Tensor) and name == "requires_grad":
+            self.set(thing, "graph", self.truth(value))
+
+    def _assign_item(self, holder: Value, key: Value, value: Value) -> None:
+        if isinstance(holder, Dict):
+            if isinstance(key, Const) and not isinstance(key.value, (list, dict)):
+                self.set(holder, "items", {**holder.items, key.value: value})
+            else:
+                rest = [holder.rest] if holder.rest is not None else []
+                self.set(holder, "rest", self.either([*rest, value]))
+        elif isinstance(holder, Sequence):
+            index = key.value if isinstance(key, Const) else None
+            if (
+                holder.is_exact
+                and type(index) is int
+                and -len(holder.items) <= index < len(holder.items)
+            ):
+                items = list(holder.items)
+                items[index] = value
+                self.set(holder, "items", tuple(items))
+            else:
+                parts = [*holder.items, *([holder.rest] if holder.rest else []), value]
+                size = holder.size
+                self.set(holder, "rest", self.either(parts))
+                self.set(holder, "length", size)
+                self.set(holder, "items", ())
+
+    def _unpack(self, target: ast.Tuple | ast.List, value: Value) -> None:
+        parts = self.unpacked(value, len(target.elts))
+        stars = [i for i, t in enumerate(target.elts) if isinstance(t, ast.Starred)]
+        if stars or parts is None:
+            for element in target.elts:
+                held = self.unknown(value)
+                if isinstance(element, ast.Starred):
+                    self.assign(element.value, Sequence("list", rest=held))
+                else:
+                    self.assign(element, held)
+            return
+        for element, part in zip(target.elts, parts, strict=True):
+            self.assign(element, part)
+
+    def unpacked(self, value: Value, count: int) -> list[Value] | None:
+        """The parts that `a, b = value` binds; None if they can't be told."""
+        if isinstance(value, Sequence):
+            if value.is_exact:
+                return list(value.items) if len(value.items) == count else None
+            return [value.rest or Unknown()] * count
+        if isinstance(value, Choice):
+            columns = [self.unpacked(v, count) for v in value.values]
+            told = [c for c in columns if c is not None]
+            if told and len(told) == len(columns):
+                return [self.either(list(parts)) for parts in zip(*told, strict=True)]
+        if isinstance(value, Tensor) and value.shape:
+            return [self.subscript(value, Const(i)) for i in range(count)]
+        return None

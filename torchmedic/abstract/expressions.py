@@ -1,0 +1,357 @@
+"""Expressions of the syntax tree on abstract values."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from typing import Any
+
+from torchmedic.abstract.machine import MISSING, Flow
+from torchmedic.abstract.operators import Operators, data_of, from_size, is_soft, size_of
+from torchmedic.abstract.sizes import Size
+from torchmedic.abstract.values import (
+    Arguments,
+    Bound,
+    Choice,
+    Class,
+    Const,
+    Dict,
+    External,
+    Function,
+    Namespace,
+    Object,
+    Sequence,
+    Tensor,
+    Unknown,
+    Value,
+)
+from torchmedic.observed.trace import Branch
+
+
+class Expressions(Operators):
+    """Evaluates expressions. What it can't tell is `Unknown`, with the graphs that may be in it."""
+
+    def evaluate(self, node: ast.expr) -> Value:
+        self.tick()
+        frame = self.frame
+        outer, frame.node = frame.node, node
+        try:
+            method = getattr(self, f"_{type(node).__name__.lower()}", None)
+            return method(node) if method else self._other(node)
+        finally:
+            frame.node = outer
+
+    def unknown(self, *inputs: Value, why: str = "", hint: str = "") -> Unknown:
+        """Something that was computed from these."""
+        data = data_of(*inputs)
+        return Unknown(
+            None if data else False,
+            frozenset().union(*(d.calls for d in data)),
+            frozenset().union(*(d.sums for d in data)),
+            hint,
+            why,
+        )
+
+    def _other(self, node: ast.expr) -> Value:
+        parts = [self.evaluate(c) for c in ast.iter_child_nodes(node) if isinstance(c, ast.expr)]
+        return self.unknown(*parts)
+
+    def _constant(self, node: ast.Constant) -> Value:
+        return Const(node.value)
+
+    def _joinedstr(self, node: ast.JoinedStr) -> Value:
+        for part in node.values:
+            if isinstance(part, ast.FormattedValue):
+                self.evaluate(part.value)
+        return Unknown(hint="str")
+
+    def _name(self, node: ast.Name) -> Value:
+        return self.look_up(node.id)
+
+    def look_up(self, name: str) -> Value:
+        frame = self.frame
+        if name not in frame.global_names:
+            for scope in (frame.local, *frame.closure):
+                if name in scope:
+                    return self._held(scope[name], name)
+        if name in frame.scope:
+            return self._held(frame.scope[name], name)
+        return self.builtin(name)
+
+    def _held(self, value: Any, name: str) -> Value:
+        return value if isinstance(value, Value) else Unknown(why=name)
+
+    def builtin(self, name: str) -> Value:
+        return External(f"builtins.{name}")
+
+    def _attribute(self, node: ast.Attribute) -> Value:
+        return self.attribute(self.evaluate(node.value), node.attr)
+
+    def attribute(self, value: Value, name: str) -> Value:
+        """The attribute as Python would find it."""
+        if isinstance(value, External):
+            return self.external(f"{value.name}.{name}")
+        if isinstance(value, Namespace):
+            return self._held(value.scope.get(name, MISSING), name)
+        if isinstance(value, Choice):
+            able = [v for v in value.values if not isinstance(v, Const)]
+            return self.either([self.attribute(v, name) for v in able or value.values])
+        if isinstance(value, Class):
+            return self.class_attribute(value, name)
+        if isinstance(value, Object):
+            return self.object_attribute(value, name)
+        if isinstance(value, Tensor):
+            return self.tensor_attribute(value, name)
+        return self.other_attribute(value, name)
+
+    def external(self, name: str) -> Value:
+        return External(name)
+
+    def either(self, values: list[Value]) -> Value:
+        from torchmedic.abstract.joins import join_values
+
+        return join_values(values) if values else Unknown()
+
+    def class_attribute(self, value: Class, name: str) -> Value:
+        raise NotImplementedError
+
+    def object_attribute(self, value: Object, name: str) -> Value:
+        raise NotImplementedError
+
+    def tensor_attribute(self, value: Tensor, name: str) -> Value:
+        raise NotImplementedError
+
+    def other_attribute(self, value: Value, name: str) -> Value:
+        return Bound(value, name)
+
+    def call(self, function: Value, arguments: Arguments) -> Value:
+        raise NotImplementedError
+
+    def iterate(self, value: Value) -> tuple[list[Value], bool]:
+        """The items to walk, and whether they are all: two stand for many."""
+        raise NotImplementedError
+
+    def _ifexp(self, node: ast.IfExp) -> Value:
+        test = self.evaluate(node.test)
+        truth = None if is_soft(test) else self.truth(test)
+        if truth is not None:
+            return self.evaluate(node.body if truth else node.orelse)
+        values: list[Value] = []
+
+        def take(branch: ast.expr) -> Callable[[], Flow]:
+            def work() -> Flow:
+                values.append(self.evaluate(branch))
+                return Flow.NEXT
+
+            return work
+
+        at = self.span(node)
+        arms = [self.arm(Branch(at, i), take(b)) for i, b in enumerate((node.body, node.orelse))]
+        self.join(arms)
+        return self.either(values)
+
+    # --- containers
+
+    def _tuple(self, node: ast.Tuple) -> Value:
+        return self._collected(node.elts, "tuple")
+
+    def _list(self, node: ast.List) -> Value:
+        return self._collected(node.elts, "list")
+
+    def _set(self, node: ast.Set) -> Value:
+        return self._collected(node.elts, "set")
+
+    def _collected(self, nodes: list[ast.expr], kind: str) -> Value:
+        items: list[Value] = []
+        rest: list[Value] = []
+        owners: frozenset[int] = frozenset()
+        for node in nodes:
+            if not isinstance(node, ast.Starred):
+                items.append(self.evaluate(node))
+                continue
+            value = self.evaluate(node.value)
+            if isinstance(value, Sequence) and value.is_exact:
+                items += value.items
+                continue
+            inner, _ = self.iterate(value)
+            rest += inner
+            owners |= getattr(value, "owners", frozenset())
+        if rest:
+            return Sequence(kind, rest=self.either([*items, *rest]), owners=owners)
+        return Sequence(kind, tuple(items))
+
+    def _dict(self, node: ast.Dict) -> Value:
+        items: dict[Any, Value] = {}
+        rest: list[Value] = []
+        for key_node, value_node in zip(node.keys, node.values, strict=True):
+            value = self.evaluate(value_node)
+            if key_node is None:
+                if isinstance(value, Dict):
+                    items |= value.items
+                    rest += [value.rest] if value.rest is not None else []
+                else:
+                    rest.append(Unknown())
+                continue
+            key = self.evaluate(key_node)
+            if isinstance(key, Const):
+                items[key.value] = value
+            else:
+                rest.append(value)
+        return Dict(items, self.either(rest) if rest else None)
+
+    def _starred(self, node: ast.Starred) -> Value:
+        return self.evaluate(node.value)
+
+    def _slice(self, node: ast.Slice) -> Value:
+        parts = [
+            self.evaluate(p) if p else Const(None) for p in (node.lower, node.upper, node.step)
+        ]
+        return Object(type="builtins.slice", items=tuple(parts))
+
+    def _subscript(self, node: ast.Subscript) -> Value:
+        return self.subscript(self.evaluate(node.value), self.evaluate(node.slice))
+
+    def subscript(self, value: Value, key: Value) -> Value:
+        raise NotImplementedError
+
+    # --- calls, functions, comprehensions
+
+    def _call(self, node: ast.Call) -> Value:
+        function = self.evaluate(node.func)
+        args: list[Value] = []
+        keywords: dict[str, Value] = {}
+        is_complete = True
+        for part in node.args:
+            if not isinstance(part, ast.Starred):
+                args.append(self.evaluate(part))
+                continue
+            value = self.evaluate(part.value)
+            if isinstance(value, Sequence) and value.is_exact:
+                args += value.items
+            else:
+                args.append(Sequence("tuple", rest=self.unknown(value)))
+                is_complete = False
+        for keyword in node.keywords:
+            value = self.evaluate(keyword.value)
+            if keyword.arg is not None:
+                keywords[keyword.arg] = value
+            elif isinstance(value, Dict):
+                keywords |= {str(k): v for k, v in value.items.items()}
+                is_complete = is_complete and value.rest is None
+            else:
+                is_complete = False
+        self.frame.node = node
+        return self.call(function, Arguments(node, args, keywords, is_complete))
+
+    def _lambda(self, node: ast.Lambda) -> Value:
+        frame = self.frame
+        return Function(
+            node, frame.source, frame.scope, (frame.local, *frame.closure), self.defaults(node.args)
+        )
+
+    def defaults(self, arguments: ast.arguments) -> dict[str, Value]:
+        found: dict[str, Value] = {}
+        positional = [*arguments.posonlyargs, *arguments.args]
+        for arg, default in zip(reversed(positional), reversed(arguments.defaults), strict=False):
+            found[arg.arg] = self.evaluate(default)
+        for arg, given in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+            if given is not None:
+                found[arg.arg] = self.evaluate(given)
+        return found
+
+    def _namedexpr(self, node: ast.NamedExpr) -> Value:
+        value = self.evaluate(node.value)
+        self.write(self.frame.local, node.target.id, value)
+        return value
+
+    def _await(self, node: ast.Await) -> Value:
+        return self.evaluate(node.value)
+
+    def _yield(self, node: ast.Yield) -> Value:
+        value = self.evaluate(node.value) if node.value else Const(None)
+        frame = self.frame
+        if frame.on_yield is not None:
+            frame.on_yield(value)
+        elif frame.yielded is not None:
+            frame.yielded.append(value)
+        return Unknown()
+
+    def _yieldfrom(self, node: ast.YieldFrom) -> Value:
+        items, _ = self.iterate(self.evaluate(node.value))
+        if self.frame.yielded is not None:
+            self.frame.yielded += items
+        return Unknown()
+
+    def _listcomp(self, node: ast.ListComp) -> Value:
+        return self._comprehension(node.generators, node.elt, "list")
+
+    def _generatorexp(self, node: ast.GeneratorExp) -> Value:
+        return self._comprehension(node.generators, node.elt, "tuple")
+
+    def _setcomp(self, node: ast.SetComp) -> Value:
+        return self._comprehension(node.generators, node.elt, "set")
+
+    def _dictcomp(self, node: ast.DictComp) -> Value:
+        pair = ast.Tuple([node.key, node.value], ast.Load())
+        ast.copy_location(pair, node)
+        pairs = self._comprehension(node.generators, pair, "list")
+        if not isinstance(pairs, Sequence):
+            return Dict({}, Unknown())
+        items: dict[Any, Value] = {}
+        rest: list[Value] = []
+        for entry in (*pairs.items, *([pairs.rest] if pairs.rest else ())):
+            key, value = (
+                entry.items
+                if isinstance(entry, Sequence) and len(entry.items) == 2
+                else (None, Unknown())
+            )
+            if isinstance(key, Const) and pairs.is_exact:
+                items[key.value] = value
+            else:
+                rest.append(value)
+        return Dict(items, self.either(rest) if rest else None)
+
+    def _comprehension(
+        self, generators: list[ast.comprehension], element: ast.expr, kind: str
+    ) -> Value:
+        frame = self.frame
+        inner = dict(frame.local)
+        outer, frame.local = frame.local, inner
+        found: list[Value] = []
+        lengths: list[Size | None] = []
+
+        def walk(depth: int) -> bool:
+            if depth == len(generators):
+                found.append(self.evaluate(element))
+                return True
+            generator = generators[depth]
+            source = self.evaluate(generator.iter)
+            items, is_all = self.iterate(source)
+            lengths.append(getattr(source, "size", None) or getattr(source, "length", None))
+            for item in items:
+                self.assign(generator.target, item)
+                truths = [self.truth(self.evaluate(test)) for test in generator.ifs]
+                if False in truths:
+                    continue
+                is_all = is_all and None not in truths
+                is_all = walk(depth + 1) and is_all
+            return is_all
+
+        try:
+            is_all = walk(0)
+        finally:
+            frame.local = outer
+        if is_all:
+            return Sequence(kind, tuple(found))
+        plain = len(generators) == 1 and not generators[0].ifs
+        return Sequence(
+            kind,
+            rest=self.either(found) if found else Unknown(),
+            length=lengths[0] if plain else None,
+        )
+
+    def assign(self, target: ast.expr, value: Value) -> None:
+        raise NotImplementedError
+
+
+__all__ = ["Expressions", "data_of", "from_size", "is_soft", "size_of"]

@@ -1,0 +1,208 @@
+"""The exception that a program certainly raises, as a crash probe would have read it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+
+from torchmedic.abstract.describe import describe, tensor
+from torchmedic.abstract.machine import Frame
+from torchmedic.abstract.modules import Modules, Row
+from torchmedic.abstract.registry import BASES, DEFAULTS
+from torchmedic.abstract.sizes import Size
+from torchmedic.abstract.values import (
+    Const,
+    Object,
+    Sequence,
+    Tensor,
+    Value,
+)
+from torchmedic.model import Span
+from torchmedic.observed import Failure, ModuleCall
+from torchmedic.observed import Frame as ObservedFrame
+from torchmedic.observed import Tensor as ObservedTensor
+
+MODULE_BASES = (
+    "torch.nn.",
+    "torchvision.models.",
+    "lightning.",
+    "pytorch_lightning.",
+    "torch.jit.ScriptModule",
+)
+MODE_DEPENDENT = (
+    "Dropout",
+    "BatchNorm",
+    "InstanceNorm",
+    "AlphaDropout",
+    "FeatureAlphaDropout",
+    "RReLU",
+)
+CONTAINERS = ("torch.nn.Sequential", "torch.nn.ModuleList", "torch.nn.ModuleDict")
+WRAPPERS = ("torch.nn.DataParallel", "torch.nn.parallel.DistributedDataParallel", "torch.compile")
+NOT_MODULES = ("torch.nn.Parameter", "torch.nn.utils", "torch.nn.functional", "torch.nn.init")
+
+
+class Failures(Modules):
+    """Makes a `Failure` of the frames, modules and sizes at this moment."""
+
+    def fail(
+        self,
+        kind: str,
+        message: str,
+        library: tuple[str, Mapping[str, Value]] | None = None,
+    ) -> None:
+        """The program raises this here, whatever else it does. `library`: the function that raises, and its names."""
+        if not self.is_new_failure(kind):
+            return
+        frames = [self._frame(frame, index) for index, frame in enumerate(self.frames)]
+        if library is not None:
+            name, values = library
+            held = {k: describe(v) for k, v in values.items()}
+            frames.append(ObservedFrame(Span("<torch>", 1), name, is_user=False, values=held))
+        modules = self._described([r for r in self._active if not r.module.state.get("is_loss")])
+        if not modules:
+            modules = self._described(self._active)
+        layers = self._described(self._rows) if modules and self._rows else ()
+        has_table = len(layers) > 1
+        self.failures.append(
+            Failure(
+                kind,
+                message,
+                tuple(frames),
+                is_live=True,
+                modules=modules,
+                layers=layers if has_table else (),
+                layers_from="source" if has_table else "",
+                loaders=self.loaders(),
+            )
+        )
+
+    def loaders(self) -> tuple[()]:
+        return ()
+
+    def _frame(self, frame: Frame, index: int) -> ObservedFrame:
+        at = self.span(frame.node, frame.source)
+        names = {}
+        statement = frame.node
+        source = frame.source
+        if statement is not None and not isinstance(statement, ast.stmt):
+            statement = source.statement(statement) if source.parent(statement) else statement
+        for part in ast.walk(statement) if isinstance(statement, ast.stmt) else ():
+            if isinstance(part, (ast.Name, ast.Attribute)) and not hasattr(statement, "body"):
+                value = self._peek(frame, part)
+                if value is not None:
+                    names[ast.unparse(part)] = describe(value)
+        values = {
+            k: describe(v)
+            for k, v in frame.local.items()
+            if not k.startswith("__") and isinstance(v, Value)
+        }
+        return ObservedFrame(
+            at,
+            frame.qualname,
+            source.line(at.line).strip(),
+            source.code(frame.node) if isinstance(frame.node, ast.expr) else "",
+            True,
+            values,
+            names,
+        )
+
+    def _peek(self, frame: Frame, node: ast.AST) -> Value | None:
+        """The value of a name or of a chain of plain attributes; nothing is executed."""
+        if isinstance(node, ast.Name):
+            for scope in (frame.local, *frame.closure, frame.scope):
+                if isinstance(scope.get(node.id), Value):
+                    found: Value = scope[node.id]
+                    return found
+            return None
+        if isinstance(node, ast.Attribute):
+            owner = self._peek(frame, node.value)
+            held = owner.attributes.get(node.attr) if isinstance(owner, Object) else None
+            return held if isinstance(held, Value) else None
+        return None
+
+    def _described(self, rows: list[Row]) -> tuple[ModuleCall, ...]:
+        if not rows:
+            return ()
+        root = rows[0].module
+        paths: dict[int, str] = {}
+        for path, part in self.tree_of(root):
+            paths.setdefault(part.id, path)
+        return tuple(self._module_call(row, paths) for row in rows)
+
+    def _module_call(self, row: Row, paths: Mapping[int, str]) -> ModuleCall:
+        module = row.module
+        made = module.made
+        class_at = None
+        if module.cls is not None:
+            class_at = module.cls.source.span(module.cls.node)._replace(end_line=0, end_column=0)
+        kinds = [c.name for c in module.cls.linear()] if module.cls else [module.type_name]
+        for kind in module.kinds if module.cls else ():
+            kinds.append(kind.rpartition(".")[2])
+        bases = [*kinds, *(b for k in kinds for b in BASES.get(k, ())), "Module"]
+        output = row.output
+        return ModuleCall(
+            paths.get(module.id, module.type_name),
+            module.type_name,
+            tuple(dict.fromkeys(bases)),
+            self.settings_of(module),
+            self.parameters_of(module),
+            tuple(describe(v) for v in row.arguments.args),
+            {k: describe(v) for k, v in row.arguments.keywords.items()},
+            describe(output) if output is not None else None,
+            made[0].at if made else None,
+            made,
+            class_at,
+            module.id in paths,
+            module.training is not False,
+            row.depth,
+            any(True for _ in self.children_of(module)),
+        )
+
+    def settings_of(self, module: Object) -> dict[str, object]:
+        """The arguments of the constructor as PyTorch keeps them: kernel sizes of convolutions as lists."""
+        held: dict[str, object] = {}
+        given = (
+            module.attributes
+            if module.cls
+            else {**DEFAULTS.get(module.type, {}), **module.settings}
+        )
+        spread = int(module.type_name[-2]) if module.type_name.startswith("Conv") else 0
+        for name, value in given.items():
+            plain = _plain(value)
+            if plain is None or name == "bias":
+                continue
+            if (
+                spread
+                and name in ("kernel_size", "stride", "padding", "dilation")
+                and type(plain) is int
+            ):
+                plain = [plain] * spread
+            if name == "normalized_shape" and type(plain) is int:
+                plain = [plain]
+            held[name] = plain
+        return held
+
+    def parameters_of(self, module: Object) -> dict[str, ObservedTensor]:
+        found: dict[str, ObservedTensor] = {}
+        for name, value in {**module.state.get("parameters", {}), **module.attributes}.items():
+            if isinstance(value, Tensor) and value.is_parameter and (told := tensor(value)):
+                found[name] = told
+        return found
+
+
+def _plain(value: object) -> object:
+    from torchmedic.abstract.sizes import number
+
+    if isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, Const):
+        return value.value if isinstance(value.value, (bool, int, float, str)) else None
+    size = getattr(value, "size", None)
+    if isinstance(size, Size) and not isinstance(value, Sequence):
+        return number(size)
+    if isinstance(value, (Sequence, tuple, list)):
+        items = value.items if isinstance(value, Sequence) else value
+        parts = [_plain(item) for item in items]
+        return None if any(p is None for p in parts) or not parts else parts
+    return None

@@ -1,0 +1,136 @@
+"""One value for several possible ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Many
+
+from torchmedic.abstract.sizes import Size
+from torchmedic.abstract.values import (
+    Bound,
+    Choice,
+    Class,
+    Const,
+    Data,
+    Dict,
+    External,
+    Function,
+    Namespace,
+    Number,
+    Object,
+    Sequence,
+    Tensor,
+    Unknown,
+    Value,
+)
+
+MOST_CHOICES = 4
+
+
+def join_values(values: Many[Value]) -> Value:
+    """What is true of all of them. Equal constants stay; objects become a `Choice`; what differs is unknown."""
+    flat: list[Value] = []
+    for value in values:
+        for one in value.values if isinstance(value, Choice) else (value,):
+            if not any(one is other for other in flat):
+                flat.append(one)
+    if len(flat) == 1:
+        return flat[0]
+    if all(isinstance(v, (Const, Number)) for v in flat):
+        return _numbers(flat)
+    if all(isinstance(v, Tensor) for v in flat):
+        return _tensors([v for v in flat if isinstance(v, Tensor)])
+    if all(isinstance(v, Sequence) for v in flat):
+        return _sequences([v for v in flat if isinstance(v, Sequence)])
+    if all(isinstance(v, Dict) for v in flat):
+        return _dicts([v for v in flat if isinstance(v, Dict)])
+    things = (Object, Class, Function, External, Bound, Namespace)
+    is_none = [isinstance(v, Const) and v.value is None for v in flat]
+    if len(flat) <= MOST_CHOICES and all(
+        none or isinstance(v, (*things, Tensor, Sequence, Dict))
+        for v, none in zip(flat, is_none, strict=True)
+    ):
+        return Choice(tuple(flat))
+    data = [v for v in flat if isinstance(v, Data)]
+    return Unknown(
+        calls=frozenset().union(*(v.calls for v in data)),
+        sums=frozenset().union(*(v.sums for v in data)),
+        soft=True,
+    )
+
+
+def _numbers(values: list[Value]) -> Value:
+    consts = [v for v in values if isinstance(v, Const)]
+    first = consts[0] if consts else None
+    if first and len(consts) == len(values):
+        same = all(type(v.value) is type(first.value) and v.value == first.value for v in consts)
+        if same:
+            return first
+    numbers = [v for v in values if isinstance(v, Number)]
+    if numbers and len(numbers) == len(values) and all(n.size == numbers[0].size for n in numbers):
+        return numbers[0]
+    if all(
+        isinstance(v, Number) or type(v.value) is int
+        for v in values
+        if isinstance(v, (Const, Number))
+    ):
+        return Number(Size.fresh("n"), soft=True)
+    return Unknown(soft=True)
+
+
+def _tensors(values: list[Tensor]) -> Tensor:
+    first = values[0]
+    shape = first.shape
+    for other in values[1:]:
+        if shape is None or other.shape is None or len(shape) != len(other.shape):
+            shape = None
+            break
+        shape = tuple(
+            a if a == b else Size.fresh("n") for a, b in zip(shape, other.shape, strict=True)
+        )
+
+    def same(name: str) -> bool:
+        return all(getattr(v, name) == getattr(first, name) for v in values)
+
+    return Tensor(
+        graph=first.graph if same("graph") else None,
+        calls=frozenset().union(*(v.calls for v in values)),
+        sums=frozenset().union(*(v.sums for v in values)),
+        shape=shape,
+        dtype=first.dtype if same("dtype") else "",
+        device=first.device if same("device") else "",
+        library=first.library if same("library") else "",
+        through=first.through if same("through") else (),
+        made=first.made if same("made") else None,
+        is_contiguous=first.is_contiguous if same("is_contiguous") else None,
+        is_leaf=first.is_leaf if same("is_leaf") else None,
+        is_parameter=first.is_parameter if same("is_parameter") else False,
+        kind=first.kind if same("kind") else "Tensor",
+        owners=frozenset().union(*(v.owners for v in values)),
+    )
+
+
+def _sequences(values: list[Sequence]) -> Value:
+    first = values[0]
+    kind = first.kind if all(v.kind == first.kind for v in values) else "list"
+    owners = frozenset().union(*(v.owners for v in values))
+    if all(v.is_exact and len(v.items) == len(first.items) for v in values):
+        columns = zip(*(v.items for v in values), strict=True)
+        return Sequence(kind, tuple(join_values(column) for column in columns), owners=owners)
+    parts = [item for v in values for item in (*v.items, *([v.rest] if v.rest else ()))]
+    sizes = {v.size for v in values}
+    length = sizes.pop() if len(sizes) == 1 else None
+    return Sequence(
+        kind, rest=join_values(parts) if parts else Unknown(), length=length, owners=owners
+    )
+
+
+def _dicts(values: list[Dict]) -> Dict:
+    keys = dict.fromkeys(key for v in values for key in v.items)
+    items = {}
+    is_open = any(v.rest is not None for v in values)
+    for key in keys:
+        held = [v.items[key] for v in values if key in v.items]
+        is_open = is_open or len(held) < len(values)
+        items[key] = join_values(held)
+    rests = [v.rest for v in values if v.rest is not None]
+    return Dict(items, (join_values(rests) if rests else Unknown()) if is_open else None)

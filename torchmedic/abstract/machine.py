@@ -1,0 +1,296 @@
+"""The state of an abstract execution: frames, modes, the journal that lets arms be tried and joined, and the trace."""
+
+from __future__ import annotations
+
+import ast
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from torchmedic.abstract.values import (
+    Choice,
+    Const,
+    Function,
+    Number,
+    Object,
+    Place,
+    Scope,
+    Unknown,
+    Value,
+)
+from torchmedic.model import Span
+from torchmedic.observed import Failure, Site, Source
+from torchmedic.observed.trace import Branch, Event, Kind, Loop
+
+MOST_STEPS = 150_000  # expressions and statements of one file: about a second
+MOST_SECONDS = 3.0
+DEEPEST = 24  # calls of the user's functions in each other
+MOST_FAILURES = 8
+MISSING = object()
+
+
+class Flow(Enum):
+    """How a statement ended."""
+
+    NEXT = "next"
+    RETURN = "return"
+    BREAK = "break"
+    CONTINUE = "continue"
+    RAISE = "raise"
+
+
+class OverBudget(Exception):
+    """The file takes too long: what was seen so far stands."""
+
+
+@dataclass
+class Frame:
+    """A function of the user in execution. `node`: the expression in progress."""
+
+    source: Source
+    scope: Scope  # the globals
+    local: Scope
+    function: Function | None = None
+    closure: tuple[Scope, ...] = ()
+    node: ast.AST | None = None
+    returned: list[Value] = field(default_factory=list)
+    exits: list[Writes] = field(default_factory=list)
+    yielded: list[Value] | None = None
+    on_yield: Callable[[Value], None] | None = None
+    global_names: frozenset[str] = frozenset()
+    nonlocal_names: frozenset[str] = frozenset()
+
+    @property
+    def qualname(self) -> str:
+        return self.function.qualname if self.function else "<module>"
+
+
+Writes = dict[
+    tuple[int, Any], tuple[dict[Any, Any], Any, Any]
+]  # (id of dict, key) -> dict, key, value
+
+
+class Arm:
+    """What one arm of a branch did: how it ended, and what it wrote."""
+
+    def __init__(self, flow: Flow, writes: Writes) -> None:
+        self.flow = flow
+        self.writes = writes
+
+
+class State:
+    """Everything that is true at one moment of the execution."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.sources: dict[str, Source] = {source.path: source}
+        self.frames: list[Frame] = []
+        self.events: list[Event] = []
+        self.failures: list[Failure] = []
+        self.loops: list[Loop] = []
+        self.branches: list[Branch] = []
+        self.frameworks: set[str] = set()
+        self.modes: dict[str, Any] = {"grad": True, "autocast": False}
+        self.is_complete = True
+        self.guards = 0  # `try` bodies around: what fails there may be meant
+        self._journals: list[Writes] = []
+        self._steps = 0
+        self._deadline = time.monotonic() + MOST_SECONDS
+        self._failed: set[tuple[str, int, int, str]] = set()
+
+    def tick(self) -> None:
+        """Counts one step. Raises OverBudget."""
+        self._steps += 1
+        if self._steps > MOST_STEPS or (
+            self._steps % 512 == 0 and time.monotonic() > self._deadline
+        ):
+            self.is_complete = False
+            raise OverBudget
+
+    def renew(self, share: float) -> None:
+        """A new, smaller budget: for what nobody calls."""
+        self._steps = int(MOST_STEPS * (1 - share))
+        self._deadline = time.monotonic() + MOST_SECONDS * share
+
+    @property
+    def frame(self) -> Frame:
+        return self.frames[-1]
+
+    @property
+    def is_certain(self) -> bool:
+        return not self.branches and not self.guards
+
+    # --- the heap: every change goes through `write`, so that it can be taken back
+
+    def write(self, where: dict[Any, Any], key: Any, value: Any) -> None:
+        if self._journals:
+            self._journals[-1].setdefault((id(where), key), (where, key, where.get(key, MISSING)))
+        if value is MISSING:
+            where.pop(key, None)
+        else:
+            where[key] = value
+
+    def set(self, thing: Value, name: str, value: object) -> None:
+        """A field of a value."""
+        self.write(vars(thing), name, value)
+
+    def arm(self, at: Branch, work: Callable[[], Flow]) -> Arm:
+        """Executes one arm and takes its changes back."""
+        journal: Writes = {}
+        self._journals.append(journal)
+        self.branches.append(at)
+        try:
+            flow = work()
+        finally:
+            self.branches.pop()
+            self._journals.pop()
+            after: Writes = {k: (d, key, d.get(key, MISSING)) for k, (d, key, _) in journal.items()}
+            for where, key, old in reversed(list(journal.values())):
+                if old is MISSING:
+                    where.pop(key, None)
+                else:
+                    where[key] = old
+        return Arm(flow, after)
+
+    def join(self, arms: list[Arm]) -> None:
+        """The state after one of these arms, it can't be told which."""
+        if len(arms) == 1:
+            for where, key, value in arms[0].writes.values():
+                self.write(where, key, value)
+            return
+        keys: dict[tuple[int, Any], tuple[dict[Any, Any], Any]] = {}
+        for one in arms:
+            for k, (where, key, _) in one.writes.items():
+                keys[k] = (where, key)
+        for k, (where, key) in keys.items():
+            now = where.get(key, MISSING)
+            values = [one.writes[k][2] if k in one.writes else now for one in arms]
+            self.write(where, key, joined(values))
+
+    def weakly(self, writes: Writes) -> None:
+        """What may have been written."""
+        for where, key, value in writes.values():
+            now = where.get(key, MISSING)
+            self.write(where, key, joined([now, value]))
+
+    @contextmanager
+    def mode(self, name: str, value: object) -> Iterator[None]:
+        old = self.modes[name]
+        self.write(self.modes, name, value)
+        try:
+            yield
+        finally:
+            self.write(self.modes, name, old)
+
+    # --- places
+
+    def span(self, node: ast.AST | None = None, source: Source | None = None) -> Span:
+        """Of the node, or of the expression in progress."""
+        frame = self.frame
+        node = node if node is not None else frame.node
+        source = source or frame.source
+        if isinstance(node, (ast.expr, ast.stmt, ast.keyword, ast.arg)):
+            return source.span(node)
+        return Span(source.path, 1)
+
+    def place(self, node: ast.AST | None = None) -> Place | None:
+        node = node if node is not None else self.frame.node
+        return Place(self.frame.source, node) if node is not None else None
+
+    def callers(self) -> tuple[Span, ...]:
+        return tuple(self.span(f.node, f.source) for f in self.frames[:-1] if f.node is not None)
+
+    def sites(self) -> tuple[Site, ...]:
+        """The call in progress, then the calls around it, with the integers that each frame can see."""
+        found = []
+        for frame in reversed(self.frames):
+            if frame.node is None:
+                continue
+            names = {k: n for k, v in frame.local.items() if (n := integer(v)) is not None}
+            found.append(Site(self.span(frame.node, frame.source), frame.qualname, names))
+        return tuple(found)
+
+    # --- the trace
+
+    def emit(
+        self,
+        kind: Kind,
+        subject: Value | None = None,
+        name: str = "",
+        node: ast.AST | None = None,
+        **facts: object,
+    ) -> None:
+        self.events.append(
+            Event(
+                kind,
+                self.span(node),
+                subject.id if subject is not None else 0,
+                name,
+                self.frame.qualname,
+                self.callers(),
+                tuple(self.loops),
+                tuple(self.branches),
+                self.modes["grad"],
+                facts,
+            )
+        )
+
+    def is_new_failure(self, kind: str) -> bool:
+        """True once for each place, and not in a `try`: what fails there may be meant."""
+        if self.guards or len(self.failures) >= MOST_FAILURES:
+            return False
+        at = self.span()
+        key = (at.path, at.line, at.column, kind)
+        if key in self._failed:
+            return False
+        self._failed.add(key)
+        return True
+
+
+def integer(value: object) -> int | None:
+    if isinstance(value, Const) and type(value.value) is int:
+        return value.value
+    return None
+
+
+def joined(values: list[Any]) -> Any:
+    """One value for several that are possible: equal ones stay, objects become a choice, the rest is unknown."""
+    first = values[0]
+    if all(v is first for v in values):
+        return first
+    known = [v for v in values if v is not MISSING]
+    if len(known) < len(values) and known:
+        return joined(known)  # a name that one arm doesn't set is used where it was set
+    if not all(isinstance(v, Value) for v in known):
+        if all(v == known[0] for v in known):
+            return known[0]
+        if all(isinstance(v, tuple) for v in known):
+            return max(known, key=len)
+        if all(isinstance(v, frozenset) for v in known):
+            return frozenset().union(*known)
+        return None
+    from torchmedic.abstract.joins import join_values
+
+    return join_values(known)
+
+
+__all__ = [
+    "DEEPEST",
+    "MISSING",
+    "Arm",
+    "Choice",
+    "Flow",
+    "Frame",
+    "Mapping",
+    "Number",
+    "Object",
+    "OverBudget",
+    "State",
+    "Unknown",
+    "Writes",
+    "integer",
+    "joined",
+]

@@ -1,0 +1,78 @@
+"""Context managers: gradients on and off, the user's own, and those that can't be seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torchmedic.abstract.calls import NO_GRAD, Calls
+from torchmedic.abstract.values import (
+    Arguments,
+    Const,
+    Function,
+    Object,
+    Value,
+)
+
+RECURSION = 2
+
+
+class Managers(Calls):
+    """What a `with` does around its body."""
+
+    def with_manager(self, manager: Value, inside: Callable[[Value], None]) -> None:
+        if isinstance(manager, Object):
+            if manager.type == "contextlib.manager":
+                self._generator_manager(manager, inside)
+                return
+            if manager.type in (*NO_GRAD, "torch.enable_grad", "torch.set_grad_enabled"):
+                given = manager.settings.get("mode")
+                on = manager.type == "torch.enable_grad"
+                if manager.type == "torch.set_grad_enabled":
+                    on = self.truth(given) if given is not None else None  # type: ignore[assignment]
+                elif given is not None and self.truth(given) is False:
+                    on = True
+                with self.mode("grad", on):
+                    inside(manager)
+                return
+            enter = self.own_method(manager, "__enter__")
+            if enter is not None:
+                value = self.call_function(enter, Arguments(enter.node, [], {}), manager)  # type: ignore[arg-type]
+                inside(value)
+                leave = self.own_method(manager, "__exit__")
+                if leave is not None:
+                    none: list[Value] = [Const(None)] * 3
+                    self.call_function(leave, Arguments(leave.node, none, {}), manager)  # type: ignore[arg-type]
+                return
+            inside(manager)
+            return
+        self.unknown_manager(manager, inside)
+
+    def unknown_manager(self, manager: Value, inside: Callable[[Value], None]) -> None:
+        """A manager that can't be seen may switch off gradients."""
+        name = (
+            getattr(manager, "why", "")
+            or getattr(manager, "hint", "")
+            or getattr(manager, "name", "")
+        )
+        is_known = name.startswith(
+            ("builtins.", "torch.profiler", "torch.autograd", "torch.cuda", "tqdm")
+        )
+        if is_known or not self.modes["grad"]:
+            inside(self.unknown(manager))
+            return
+        with self.mode("grad", None):
+            inside(self.unknown(manager))
+
+    def _generator_manager(self, manager: Object, inside: Callable[[Value], None]) -> None:
+        function: Function = manager.state["function"]
+        local = self._bound_parameters(function, manager.state["arguments"])
+        callers = self.frames[:]
+
+        def at_yield(value: Value) -> None:
+            running, self.frames = self.frames, callers[:]
+            try:
+                inside(value)
+            finally:
+                self.frames = running
+
+        self._run(function, local, at_yield)

@@ -1,0 +1,258 @@
+"""`nn.Module`s: their tree, modes and calls; the rows of a size table; and the exception that a call certainly raises."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torchmedic.abstract.expressions import data_of
+from torchmedic.abstract.managers import Managers
+from torchmedic.abstract.registry import CALLS, MODULE_METHODS
+from torchmedic.abstract.sizes import Size
+from torchmedic.abstract.values import (
+    Arguments,
+    Bound,
+    Const,
+    Data,
+    Object,
+    Tensor,
+    Unknown,
+    Value,
+)
+
+MODULE_BASES = (
+    "torch.nn.",
+    "torchvision.models.",
+    "lightning.",
+    "pytorch_lightning.",
+    "torch.jit.ScriptModule",
+)
+MODE_DEPENDENT = (
+    "Dropout",
+    "BatchNorm",
+    "InstanceNorm",
+    "AlphaDropout",
+    "FeatureAlphaDropout",
+    "RReLU",
+)
+CONTAINERS = ("torch.nn.Sequential", "torch.nn.ModuleList", "torch.nn.ModuleDict")
+WRAPPERS = ("torch.nn.DataParallel", "torch.nn.parallel.DistributedDataParallel", "torch.compile")
+NOT_MODULES = ("torch.nn.Parameter", "torch.nn.utils", "torch.nn.functional", "torch.nn.init")
+
+
+@dataclass
+class Row:
+    """One call of a module in progress or done."""
+
+    module: Object
+    arguments: Arguments
+    depth: int
+    output: Value | None = None
+
+
+class Modules(Managers):
+    """Calls of modules, with the bookkeeping that a report needs."""
+
+    _active: list[Row]
+    _rows: list[Row]
+    _call_number = 0
+
+    def is_module(self, thing: Value) -> bool:
+        if not isinstance(thing, Object):
+            return False
+        return any(
+            kind.startswith(MODULE_BASES) and not kind.startswith(NOT_MODULES)
+            for kind in thing.kinds
+        )
+
+    # --- the tree
+
+    def children_of(self, module: Object) -> Iterator[tuple[str, Object]]:
+        """(name, module) of those registered in it."""
+        for name, value in module.attributes.items():
+            if isinstance(value, Object) and self.is_module(value):
+                yield name, value
+        for index, item in enumerate(module.items):
+            if isinstance(item, Object) and self.is_module(item):
+                yield (module.keys[index] if index < len(module.keys) else str(index)), item
+
+    def tree_of(
+        self, module: Object, prefix: str = "", depth: int = 12
+    ) -> Iterator[tuple[str, Object]]:
+        """The module and all below it, with dotted paths; a shared one under each of its names."""
+        yield prefix, module
+        if depth:
+            for name, child in self.children_of(module):
+                yield from self.tree_of(child, f"{prefix}.{name}".lstrip("."), depth - 1)
+
+    def inside(self, module: Object) -> frozenset[int]:
+        return frozenset(part.id for _, part in self.tree_of(module))
+
+    def is_open(self, module: Object) -> bool:
+        """True if there may be layers in it that are not known."""
+        for _, part in self.tree_of(module):
+            if part.escaped or part.state.get("is_open"):
+                return True
+            if any(isinstance(v, Unknown) for v in (*part.attributes.values(), *part.items)):
+                return True
+            known = not part.cls and (part.type in CALLS or part.type in CONTAINERS + WRAPPERS)
+            if part.cls is None and not known:
+                return True
+        return False
+
+    def mode_dependent(self, module: Object) -> tuple[str, ...]:
+        """Types of the layers below that act differently in training, and are in training mode now."""
+        return tuple(
+            part.type_name
+            for _, part in self.tree_of(module)
+            if part.type_name.startswith(MODE_DEPENDENT)
+            and part.training is not False
+            and not part.cls
+            and not (part.type_name.startswith("Dropout") and is_zero(part.settings.get("p")))
+        )
+
+    def set_mode(self, module: Object, training: bool | None) -> None:
+        for _, part in self.tree_of(module):
+            self.set(part, "training", training)
+
+    def has_parameters(self, module: Object) -> bool | None:
+        """Trainable ones; None if that can't be told."""
+        unknown = False
+        for _, part in self.tree_of(module):
+            if part.frozen is None:
+                unknown = True
+            elif not part.frozen and (
+                part.state.get("parameters")
+                or any(isinstance(v, Tensor) and v.is_parameter for v in part.attributes.values())
+            ):
+                return True
+        return None if unknown or self.is_open(module) else False
+
+    # --- calls
+
+    def call_object(self, thing: Object, arguments: Arguments) -> Value:
+        if not self.is_module(thing):
+            return super().call_object(thing, arguments)
+        if thing.type in WRAPPERS:
+            inner = thing.attributes.get("module")
+            return self.call(inner, arguments) if isinstance(inner, Value) else Unknown()
+        if thing.cls is not None and (own := self.own_method(thing, "__call__")):
+            return self.call_function(own, arguments, thing)
+        return self.call_module(thing, arguments)
+
+    def call_module(self, module: Object, arguments: Arguments) -> Value:
+        is_root = not self._active
+        if is_root:
+            self._rows = []
+            self._note_root(module)
+        row = Row(module, arguments, len(self._active))
+        self._rows.append(row)
+        self._active.append(row)
+        number = self._call_number
+        try:
+            result = self._forward(module, arguments)
+        finally:
+            self._active.pop()
+        row.output = result
+        if is_root and not module.state.get("is_loss"):
+            self._tag(result, number)
+        return result
+
+    def _forward(self, module: Object, arguments: Arguments) -> Value:
+        if module.cls is not None and (forward := self.own_method(module, "forward")):
+            return self.call_function(forward, arguments, module)
+        for kind in module.kinds:
+            if handler := CALLS.get(kind):
+                return handler(self, module, arguments)  # type: ignore[arg-type]
+        result = self.unknown(*arguments.all())
+        if self.modes["grad"] is not False:
+            result.graph = None
+        return result
+
+    def _note_root(self, module: Object) -> None:
+        self._call_number += 1
+        if module.state.get("is_loss"):
+            return
+        self.emit(
+            "call",
+            module,
+            self.name_of(self.frame.node),
+            call=self._call_number,
+            training=module.training,
+            mode_dependent=self.mode_dependent(module),
+            inside=self.inside(module),
+            is_open=self.is_open(module),
+            escaped=module.escaped,
+            has_parameters=self.has_parameters(module),
+            type=module.type_name,
+        )
+
+    def _tag(self, result: Value, number: int) -> None:
+        for data in data_of(result):
+            data.calls = data.calls | {number}
+
+    def name_of(self, node: ast.AST | None) -> str:
+        """How the user writes what is called: "self.model" of `self.model(x)`."""
+        if isinstance(node, ast.Call):
+            node = node.func
+            if isinstance(node, ast.Attribute) and node.attr in self._METHODS:
+                node = node.value
+        return (
+            ast.unparse(node) if isinstance(node, (ast.Name, ast.Attribute, ast.Subscript)) else ""
+        )
+
+    _METHODS = frozenset(
+        {"step", "zero_grad", "backward", "train", "eval", "forward", "append", "item"}
+    )
+
+    def call_method(self, bound: Bound, arguments: Arguments) -> Value:
+        receiver = bound.receiver
+        handler = MODULE_METHODS.get(bound.name)
+        if handler is not None and isinstance(receiver, Object) and self.is_module(receiver):
+            return handler(self, receiver, arguments)  # type: ignore[arg-type]
+        return super().call_method(bound, arguments)
+
+    # --- results
+
+    def graph_of(self, inputs: list[Data], has_parameters: bool | None = False) -> bool | None:
+        mode = self.modes["grad"]
+        if mode is False:
+            return False
+        graphs = [d.graph for d in inputs] + [has_parameters]
+        if True in graphs:
+            return True if mode else None
+        return None if None in graphs else False
+
+    def derived(
+        self,
+        *inputs: Value,
+        shape: tuple[Size, ...] | None = None,
+        dtype: str = "",
+        has_parameters: bool | None = False,
+        through: tuple[str, ...] = (),
+        library: str = "torch",
+        is_contiguous: bool | None = True,
+    ) -> Tensor:
+        """The result of an operation: it carries a graph if an input or a parameter does, and gradients are on."""
+        data = data_of(*inputs)
+        first = next((d for d in data if isinstance(d, Tensor)), None)
+        graph = self.graph_of(data, has_parameters)
+        is_floating = not dtype or dtype.startswith(("float", "bfloat", "complex"))
+        return Tensor(
+            graph if is_floating else False,
+            frozenset().union(*(d.calls for d in data)),
+            frozenset().union(*(d.sums for d in data)),
+            shape=shape,
+            dtype=dtype,
+            device=first.device if first else "cpu",
+            library=library,
+            through=through,
+            made=first.made if first and first.dtype == dtype else self.place(),
+            is_contiguous=is_contiguous,
+            is_leaf=not graph if graph is not None else None,
+        )
+
+
+def is_zero(value: Value | None) -> bool:
+    return isinstance(value, Const) and value.value == 0

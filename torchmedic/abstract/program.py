@@ -1,0 +1,333 @@
+"""The whole machine: a file as `__main__`, the project's modules that it imports, and what nobody calls."""
+
+from __future__ import annotations
+
+import ast
+import os
+
+from torchmedic.abstract import tables
+from torchmedic.abstract.expressions import from_size, size_of
+from torchmedic.abstract.failures import Failures
+from torchmedic.abstract.machine import MISSING, Frame, OverBudget
+from torchmedic.abstract.modules import Row
+from torchmedic.abstract.registry import METHODS, TENSOR_ATTRIBUTES, TENSOR_METHODS, canonical
+from torchmedic.abstract.sizes import Size
+from torchmedic.abstract.values import (
+    NOWHERE,
+    Arguments,
+    Bound,
+    Choice,
+    Class,
+    Const,
+    Dict,
+    External,
+    Function,
+    Iterator,
+    Namespace,
+    Number,
+    Object,
+    Scope,
+    Sequence,
+    Super,
+    Tensor,
+    Unknown,
+    Value,
+)
+from torchmedic.observed import Source, load
+from torchmedic.observed.trace import Trace
+
+MOST_FILES = 60
+UNROLLED = 64  # items of a list that are walked one by one
+UNROLLED_TRAINING = 4  # where the body holds a loop or a backward pass
+FRAMEWORKS = (
+    "lightning", "pytorch_lightning", "accelerate", "transformers", "ignite", "skorch", "fastai", "catalyst",
+    "deepspeed", "composer", "torchtitan", "megatron", "colossalai", "torchrl", "opacus", "higher", "learn2learn",
+)  # fmt: skip
+
+
+class Machine(Failures):
+    """Executes one program abstractly. Never runs it, never imports what it imports."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
+        tables.fill()
+        self._active: list[Row] = []
+        self._rows: list[Row] = []
+        self._namespaces: dict[str, Namespace] = {}
+        self._called: set[int] = set()
+        self._exits = []
+
+    def run(self) -> Trace:
+        """Executes the file, then what nobody called."""
+        main = Namespace(
+            "__main__",
+            {"__name__": Const("__main__"), "__file__": Unknown(hint="str")},
+            self.source,
+        )
+        is_script = False
+        try:
+            self._execute_file(main)
+            is_script = any(e.kind in ("backward", "step", "call") for e in self.events)
+            self._uncalled(main)
+        except (OverBudget, RecursionError):
+            self.is_complete = False
+        return Trace(
+            self.source,
+            tuple(self.events),
+            tuple(self.failures),
+            self.is_complete,
+            is_script,
+            frozenset(self.frameworks),
+            dict(self.sources),
+        )
+
+    def _execute_file(self, namespace: Namespace) -> None:
+        frame = Frame(namespace.source, namespace.scope, namespace.scope)
+        self.frames.append(frame)
+        try:
+            self.body(namespace.source.tree.body)
+        finally:
+            self.frames.pop()
+
+    def _uncalled(self, main: Namespace) -> None:
+        """Functions and classes of the file that the execution did not enter, with unknown arguments."""
+        self.renew(0.4)
+        self.frames.append(Frame(main.source, main.scope, main.scope))
+        try:
+            for value in list(main.scope.values()):
+                if isinstance(value, Function) and value.source is main.source:
+                    if id(value.node) not in self._called:
+                        self.frame.node = (
+                            value.node.body[0] if isinstance(value.node.body, list) else None
+                        )
+                        self.call_function(value, Arguments(NOWHERE, [], {}))
+                elif isinstance(value, Class) and value.source is main.source:
+                    self._uncalled_methods(value)
+        finally:
+            self.frames.pop()
+
+    def _uncalled_methods(self, cls: Class) -> None:
+        methods = [
+            f
+            for f in cls.attributes.values()
+            if isinstance(f, Function) and id(f.node) not in self._called and f.name != "__init__"
+        ]
+        if not methods:
+            return
+        self.frame.node = cls.node
+        made = self.instantiate(cls, Arguments(NOWHERE, [], {}, is_complete=False))
+        for function in methods:
+            if id(function.node) in self._called:
+                continue
+            self.frame.node = cls.node
+            if function.name == "forward" and self.is_module(made) and isinstance(made, Object):
+                count = len(function.node.args.args) - 1
+                inputs: list[Value] = [Tensor(None, dtype="") for _ in range(count)]
+                self.call_module(made, Arguments(NOWHERE, inputs, {}))
+            elif function.name == "__getitem__":
+                self.call_function(function, Arguments(NOWHERE, [Number()], {}), made)
+            else:
+                self.call_function(function, Arguments(NOWHERE, [], {}), made)
+
+    def call_function(
+        self, function: Function, arguments: Arguments, receiver: Value | None = None
+    ) -> Value:
+        self._called.add(id(function.node))
+        return super().call_function(function, arguments, receiver)
+
+    # --- imports
+
+    def _file_of(self, module: str, level: int) -> str | None:
+        """The file of a module of the project; None for a library's."""
+        parts = [p for p in module.split(".") if p]
+        here = os.path.dirname(os.path.abspath(self.frame.source.path))
+        if level:
+            for _ in range(level - 1):
+                here = os.path.dirname(here)
+            bases = [here]
+        else:
+            up = os.path.dirname(here)
+            root = os.path.dirname(os.path.abspath(self.source.path))
+            bases = list(dict.fromkeys([root, here, up, os.path.dirname(up)]))
+        for base in bases:
+            stem = os.path.join(base, *parts)
+            for path in (f"{stem}.py", os.path.join(stem, "__init__.py")):
+                if os.path.isfile(path):
+                    return path
+        return None
+
+    def _namespace(self, module: str, level: int) -> Namespace | None:
+        root = module.split(".")[0]
+        if not level and root in ("torch", "numpy", "torchvision", *FRAMEWORKS):
+            return None
+        path = self._file_of(module, level)
+        if path is None:
+            return None
+        path = _as_given(path, self.source.path)
+        known = self._namespaces.get(path)
+        if known is not None:
+            return known
+        if len(self._namespaces) >= MOST_FILES or os.path.abspath(path) == os.path.abspath(
+            self.source.path
+        ):
+            return None
+        source = load(path)
+        if source is None:
+            return None
+        self.sources[path] = source
+        found = Namespace(
+            module, {"__name__": Const(module), "__file__": Unknown(hint="str")}, source
+        )
+        self._namespaces[path] = found
+        loops, self.loops = self.loops, []
+        try:
+            self._execute_file(found)
+        finally:
+            self.loops = loops
+        return found
+
+    def imported(self, name: str, level: int) -> Value:
+        root = name.split(".")[0]
+        if root in FRAMEWORKS:
+            self.frameworks.add(root)
+        found = self._namespace(name, level)
+        if found is not None:
+            return found
+        return External(name)
+
+    def imported_name(self, module: str, level: int, name: str) -> Value:
+        root = module.split(".")[0]
+        if not level and root in FRAMEWORKS:
+            self.frameworks.add(root)
+        found = self._namespace(module, level) if module or level else None
+        if found is not None and name in found.scope:
+            held = found.scope[name]
+            return held if isinstance(held, Value) else Unknown(why=name)
+        inner = self._namespace(f"{module}.{name}" if module else name, level)
+        if inner is not None:
+            return inner
+        if found is not None or level:
+            return Unknown(why=name)
+        return self.external(f"{module}.{name}")
+
+    def import_star(self, module: str, level: int) -> None:
+        found = self._namespace(module, level)
+        for name, value in (found.scope if found else {}).items():
+            if not name.startswith("_"):
+                self.bind(name, value)
+        if found is None and not level and canonical(module) in ("torch.nn", "torch"):
+            return
+
+    def external(self, name: str) -> Value:
+        return External(canonical(name))
+
+    # --- library values
+
+    def builtin(self, name: str) -> Value:
+        frame = self.frame
+        if name == "super":
+            return External("builtins.super")
+        if name in ("__name__", "__file__"):
+            held = frame.scope.get(name)
+            return held if isinstance(held, Value) else Unknown()
+        return External(f"builtins.{name}")
+
+    def tensor_attribute(self, value: Tensor, name: str) -> Value:
+        handler = TENSOR_ATTRIBUTES.get(name)
+        return handler(self, value) if handler else Bound(value, name)
+
+    def call_method(self, bound: Bound, arguments: Arguments) -> Value:
+        receiver = bound.receiver
+        if isinstance(receiver, Tensor):
+            handler = TENSOR_METHODS.get(bound.name)
+            if handler is not None:
+                return handler(self, receiver, arguments)
+            return self.unknown(receiver, *arguments.all())
+        for kind in _kinds(receiver):
+            if found := METHODS.get((kind, bound.name)):
+                return found(self, receiver, arguments)  # type: ignore[arg-type]
+        if isinstance(receiver, Choice):
+            return self.call(
+                self.either([Bound(v, bound.name) for v in receiver.values]), arguments
+            )
+        return super().call_method(bound, arguments)
+
+    def tensor_binary(self, op: ast.operator, left: Value, right: Value) -> Value:
+        from torchmedic.abstract.tables.arithmetic import binary
+
+        return binary(self, op, left, right)
+
+    def tensor_compare(self, left: Value, right: Value) -> Value:
+        from torchmedic.abstract.tables.arithmetic import compared
+
+        return compared(self, left, right)
+
+    def subscript(self, value: Value, key: Value) -> Value:
+        from torchmedic.abstract.tables.iteration import item
+
+        return item(self, value, key)
+
+    def iterate(self, value: Value) -> tuple[list[Value], bool]:
+        from torchmedic.abstract.tables.iteration import items
+
+        return items(self, value)
+
+    def loop_items(self, node: ast.For, over: Value) -> tuple[list[Value], bool]:
+        found, is_all = self.iterate(over)
+        if is_all and len(found) > UNROLLED_TRAINING and _is_heavy(node):
+            if all(isinstance(v, Const) and type(v.value) is int for v in found):
+                return [Number(Size.fresh("i")), Number(Size.fresh("i"))], False
+            return found[:2], False
+        if not is_all and len(found) == 1:
+            return found * 2, False
+        return found, is_all
+
+    def loader_of(self, value: Value) -> Object | None:
+        held: Value | None = value
+        while isinstance(held, Iterator) and held.over is not None:
+            held = held.over
+        if isinstance(held, Object) and any(k.endswith("DataLoader") for k in held.kinds):
+            return held
+        return None
+
+    def accumulated(self, node: ast.AugAssign, before: Value, value: Value, result: Value) -> Value:
+        from torchmedic.abstract.tables.events import accumulate
+
+        return accumulate(self, node, before, value, result)
+
+
+def _kinds(value: Value) -> tuple[str, ...]:
+    if isinstance(value, Sequence):
+        return (value.kind,)
+    if isinstance(value, Dict):
+        return ("dict",)
+    if isinstance(value, Const):
+        return (type(value.value).__name__,)
+    if isinstance(value, Unknown):
+        return (value.hint, "?") if value.hint else ("?",)
+    if isinstance(value, Number):
+        return ("int",)
+    if isinstance(value, Super):
+        return ("super",)
+    return ()
+
+
+def _is_heavy(node: ast.For) -> bool:
+    """True if the body holds another loop or trains: walking it once for every item would take too long."""
+    for statement in node.body:
+        for part in ast.walk(statement):
+            if isinstance(part, (ast.For, ast.While)):
+                return True
+            if isinstance(part, ast.Attribute) and part.attr in ("backward", "step"):
+                return True
+            if isinstance(part, ast.Name) and "train" in part.id:
+                return True
+    return False
+
+
+def _as_given(path: str, main: str) -> str:
+    """Relative as the main file's path is."""
+    return path if os.path.isabs(main) else os.path.relpath(path)
+
+
+__all__ = ["MISSING", "Machine", "Scope", "from_size", "size_of"]

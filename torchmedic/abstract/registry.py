@@ -1,0 +1,110 @@
+"""Where the knowledge of libraries is entered: one table for each kind of thing, filled by `tables`."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from torchmedic.abstract.values import Arguments, Object, Tensor, Value
+
+if TYPE_CHECKING:
+    from torchmedic.abstract.program import Machine
+
+FunctionHandler = Callable[["Machine", Arguments], Value]
+ObjectHandler = Callable[["Machine", Object, Arguments], Value]
+TensorHandler = Callable[["Machine", Tensor, Arguments], Value]
+H = TypeVar("H")
+K = TypeVar("K")
+
+FUNCTIONS: dict[str, FunctionHandler] = {}  # by dotted name
+CLASSES: dict[str, tuple[str, ...]] = {}  # dotted name -> names of the constructor's arguments
+DEFAULTS: dict[str, dict[str, Any]] = {}  # dotted name -> their documented defaults
+BASES: dict[str, tuple[str, ...]] = {}  # short name of a layer -> short names of its library bases
+MADE: dict[str, ObjectHandler] = {}  # what a constructor does besides holding its arguments
+CALLS: dict[str, ObjectHandler] = {}  # what calling an instance does
+METHODS: dict[tuple[str, str], ObjectHandler] = {}  # (class, method)
+MODULE_METHODS: dict[str, ObjectHandler] = {}  # of every nn.Module
+TENSOR_METHODS: dict[str, TensorHandler] = {}
+TENSOR_ATTRIBUTES: dict[str, Callable[[Machine, Tensor], Value]] = {}
+
+_HOMES = (
+    (re.compile(r"^torch\.nn\.modules\.\w+\.(?=[A-Z])"), "torch.nn."),
+    (re.compile(r"^torch\.optim\.(?!lr_scheduler)[a-z_]+\.(?=[A-Z])"), "torch.optim."),
+    (
+        re.compile(r"^torch\.utils\.data\.(?:dataset|dataloader|sampler|distributed)\.(?=[A-Z])"),
+        "torch.utils.data.",
+    ),
+    (re.compile(r"^torch\.functional\."), "torch."),
+    (re.compile(r"^torch\.nn\.parameter\."), "torch.nn."),
+    (re.compile(r"^torch\.autograd\.grad_mode\."), "torch."),
+    (re.compile(r"^torch\.cuda\.amp\.(?=GradScaler)"), "torch.amp."),
+    (re.compile(r"^torchvision\.datasets\.\w+\.(?=[A-Z])"), "torchvision.datasets."),
+    (re.compile(r"^torchvision\.transforms\.(?:v2|transforms)\."), "torchvision.transforms."),
+)
+
+
+def canonical(name: str) -> str:
+    """The documented name of a thing that has several: `torch.nn.modules.linear.Linear` is `torch.nn.Linear`."""
+    for pattern, home in _HOMES:
+        name = pattern.sub(home, name)
+    return name
+
+
+def names_in(signature: str) -> tuple[str, ...]:
+    return tuple(part.split("=")[0].strip() for part in signature.split(",") if part.strip())
+
+
+def defaults_in(signature: str) -> dict[str, Any]:
+    """The constants behind `=`; a default that is no constant is left out."""
+    found = {}
+    for part in signature.split(","):
+        name, equals, text = part.partition("=")
+        if equals:
+            found[name.strip()] = ast.literal_eval(text.strip())
+    return found
+
+
+def function(*names: str) -> Callable[[FunctionHandler], FunctionHandler]:
+    """Registers what calling these functions does."""
+    return _into(FUNCTIONS, names)
+
+
+def constructor(signature: str, *names: str) -> None:
+    """Registers classes whose constructor has this signature: their instances hold the arguments by name."""
+    for name in names:
+        CLASSES[name] = names_in(signature)
+        DEFAULTS[name] = defaults_in(signature)
+
+
+def called(signature: str, *names: str) -> Callable[[ObjectHandler], ObjectHandler]:
+    """Registers classes, and what calling an instance does: a layer's `forward`."""
+    constructor(signature, *names)
+    return _into(CALLS, names)
+
+
+def made(*names: str) -> Callable[[ObjectHandler], ObjectHandler]:
+    """Registers what constructing these classes does: parameters, children, events. Its result is ignored."""
+    return _into(MADE, names)
+
+
+def method(kind: str, *names: str) -> Callable[[ObjectHandler], ObjectHandler]:
+    return _into(METHODS, [(kind, name) for name in names])
+
+
+def module_method(*names: str) -> Callable[[ObjectHandler], ObjectHandler]:
+    return _into(MODULE_METHODS, names)
+
+
+def tensor_method(*names: str) -> Callable[[TensorHandler], TensorHandler]:
+    return _into(TENSOR_METHODS, names)
+
+
+def _into(table: dict[K, H], names: Iterable[K]) -> Callable[[H], H]:
+    def enter(handler: H) -> H:
+        for name in names:
+            table[name] = handler
+        return handler
+
+    return enter

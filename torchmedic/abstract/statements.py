@@ -1,0 +1,397 @@
+"""Statements: bindings, branches, loops, `with`, `try`, definitions."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from collections.abc import Sequence as Many
+from functools import partial
+
+from torchmedic.abstract.bindings import Bindings
+from torchmedic.abstract.expressions import data_of, is_soft, size_of
+from torchmedic.abstract.machine import Arm, Flow, Writes, joined
+from torchmedic.abstract.sizes import Size
+from torchmedic.abstract.values import (
+    Class,
+    Const,
+    External,
+    Function,
+    Number,
+    Object,
+    Scope,
+    Sequence,
+    Tensor,
+    Unknown,
+    Value,
+)
+from torchmedic.observed.trace import Branch, Loop
+
+
+class Statements(Bindings):
+    """Executes statements. Branches that can't be told are both executed and joined; loops run twice."""
+
+    def body(self, statements: Many[ast.stmt]) -> Flow:
+        for statement in statements:
+            flow = self.execute(statement)
+            if flow is not Flow.NEXT:
+                return flow
+        return Flow.NEXT
+
+    def execute(self, node: ast.stmt) -> Flow:
+        self.tick()
+        frame = self.frame
+        outer, frame.node = frame.node, node
+        try:
+            method: Callable[[ast.stmt], Flow | None] | None = getattr(
+                self, f"_do_{type(node).__name__.lower()}", None
+            )
+            return (method(node) if method else None) or Flow.NEXT
+        finally:
+            frame.node = outer
+
+    # --- simple statements
+
+    def _do_expr(self, node: ast.Expr) -> None:
+        self.evaluate(node.value)
+
+    def _do_assign(self, node: ast.Assign) -> None:
+        value = self.evaluate(node.value)
+        for target in node.targets:
+            self.assign(target, value)
+
+    def _do_annassign(self, node: ast.AnnAssign) -> None:
+        if node.value is not None:
+            self.assign(node.target, self.evaluate(node.value))
+
+    def _do_augassign(self, node: ast.AugAssign) -> None:
+        load = _loaded(node.target)
+        before = self.evaluate(load)
+        value = self.evaluate(node.value)
+        result = self.binary(node.op, before, value)
+        if self._is_counted(before):
+            soft = is_soft(before)
+            result = Number(Size.fresh("n"), soft) if size_of(result) is not None else result
+            if isinstance(result, Const):
+                result = Unknown(False)
+        if isinstance(node.op, ast.Add):
+            result = self.accumulated(node, before, value, result)
+        if isinstance(before, Sequence) and isinstance(result, Sequence):
+            self.set(before, "items", result.items)
+            self.set(before, "rest", result.rest)
+            self.set(before, "length", result.length)
+            result = before
+        self.assign(node.target, result)
+
+    def _is_counted(self, value: Value) -> bool:
+        """True for a number that a loop counts: its later values aren't known."""
+        return any(not loop.iteration < 0 for loop in self.loops) and isinstance(
+            value, (Const, Number)
+        )
+
+    def accumulated(self, node: ast.AugAssign, before: Value, value: Value, result: Value) -> Value:
+        return result
+
+    def _do_return(self, node: ast.Return) -> Flow:
+        value = self.evaluate(node.value) if node.value else Const(None)
+        self.frame.returned.append(value)
+        return Flow.RETURN
+
+    def _do_raise(self, node: ast.Raise) -> Flow:
+        if node.exc is not None:
+            self.evaluate(node.exc)
+        return Flow.RAISE
+
+    def _do_break(self, node: ast.Break) -> Flow:
+        return Flow.BREAK
+
+    def _do_continue(self, node: ast.Continue) -> Flow:
+        return Flow.CONTINUE
+
+    def _do_delete(self, node: ast.Delete) -> None:
+        for target in node.targets:
+            if isinstance(target, ast.Name) and target.id in self.frame.local:
+                self.write(self.frame.local, target.id, Unknown())
+
+    def _do_assert(self, node: ast.Assert) -> Flow | None:
+        test = self.evaluate(node.test)
+        return Flow.RAISE if self.truth(test) is False and not is_soft(test) else None
+
+    def _do_global(self, node: ast.Global) -> None:
+        self.frame.global_names |= frozenset(node.names)
+
+    def _do_nonlocal(self, node: ast.Nonlocal) -> None:
+        self.frame.nonlocal_names |= frozenset(node.names)
+
+    # --- branches
+
+    def _do_if(self, node: ast.If) -> Flow:
+        test = self.evaluate(node.test)
+        truth = None if is_soft(test) else self.truth(test)
+        if truth is not None:
+            return self.body(node.body if truth else node.orelse)
+        return self.branched(node, [lambda: self.body(node.body), lambda: self.body(node.orelse)])
+
+    def branched(self, node: ast.stmt, arms: list[Callable[[], Flow]]) -> Flow:
+        """Executes every arm from the same state. What ends in `return` or `break` joins where that leads."""
+        at = self.span(node)
+        done = [self.arm(Branch(at, index), work) for index, work in enumerate(arms)]
+        going = [a for a in done if a.flow is Flow.NEXT]
+        for one in done:
+            if one.flow is Flow.RETURN:
+                self.frame.exits.append(one.writes)
+            elif one.flow in (Flow.BREAK, Flow.CONTINUE) and self._exits:
+                self._exits[-1].append(one.writes)
+        if going:
+            self.join(going)
+            return Flow.NEXT
+        alive = [a for a in done if a.flow is not Flow.RAISE] or done
+        self.join(alive if len({a.flow for a in alive}) == 1 else alive[:1])
+        return alive[0].flow
+
+    def _do_match(self, node: ast.Match) -> Flow:
+        subject = self.evaluate(node.subject)
+        for name in _captured(node):
+            self.bind(name, self.unknown(subject))
+        arms: list[Callable[[], Flow]] = [partial(self.body, case.body) for case in node.cases]
+        return self.branched(node, [*arms, lambda: Flow.NEXT])
+
+    # --- loops
+
+    _exits: list[list[Writes]]
+
+    def _do_for(self, node: ast.For) -> Flow:
+        over = self.evaluate(node.iter)
+        items, is_all = self.loop_items(node, over)
+        loader = self.loader_of(over)
+        return self._loop(node, items, is_all, loader)
+
+    _do_asyncfor = _do_for
+
+    def loop_items(self, node: ast.For, over: Value) -> tuple[list[Value], bool]:
+        return self.iterate(over)
+
+    def loader_of(self, value: Value) -> Object | None:
+        """The DataLoader below `enumerate`, `tqdm` and the like."""
+        return None
+
+    def _do_while(self, node: ast.While) -> Flow:
+        return self._loop(node, [Const(None), Const(None)], False, None)
+
+    def _loop(
+        self,
+        node: ast.For | ast.While | ast.AsyncFor,
+        items: list[Value],
+        is_all: bool,
+        loader: Object | None,
+    ) -> Flow:
+        if not is_all:
+            self._forget_counters(node)
+        at = self.span(node)
+        exits: list[Writes] = []
+        before: Scope = {}
+        flow = Flow.NEXT
+        for index, item in enumerate(items):
+            loop = Loop(
+                at, -1 - index if is_all else index, loader.id if loader else 0, loader is not None
+            )
+            self.loops.append(loop)
+            self._exits = [*self._exits, exits]
+            try:
+                if isinstance(node, ast.While):
+                    test = self.evaluate(node.test)
+                    if self.truth(test) is False and not is_soft(test):
+                        break
+                else:
+                    self.assign(node.target, item)
+                if index == len(items) - 1 and not is_all:
+                    before = dict(self.frame.local)
+                flow = self.body(node.body)
+            finally:
+                self._exits = self._exits[:-1]
+                self.loops.pop()
+            while exits:
+                self.weakly(exits.pop())
+            if flow in (Flow.RETURN, Flow.RAISE):
+                return flow
+            if flow is Flow.BREAK:
+                break
+        if not is_all:
+            self._widen(before)
+        if node.orelse and flow is not Flow.BREAK:
+            return self.body(node.orelse)
+        return Flow.NEXT
+
+    def _forget_counters(self, node: ast.stmt) -> None:
+        """Numbers that the loop changes are unknown from its second pass on; arms that test them are both taken."""
+        for part in ast.walk(node):
+            if isinstance(part, ast.AugAssign) and isinstance(part.target, ast.Name):
+                name = part.target.id
+                value = self.frame.local.get(name)
+                if isinstance(value, Const) and type(value.value) is int:
+                    self.write(self.frame.local, name, Number(Size.fresh(name)))
+                elif isinstance(value, Const) and type(value.value) is float:
+                    self.write(self.frame.local, name, Unknown(False))
+
+    def _widen(self, before: Scope) -> None:
+        """What another pass would change again is unknown after the loop."""
+        local = self.frame.local
+        for name, old in before.items():
+            new = local.get(name)
+            if new is old or not isinstance(new, Value) or not isinstance(old, Value):
+                continue
+            if (isinstance(new, (Const, Number)) and isinstance(old, (Const, Number))) or (
+                isinstance(new, Tensor) and isinstance(old, Tensor) and new.shape != old.shape
+            ):
+                self.write(local, name, joined([old, new]))
+
+    # --- with, try
+
+    def _do_with(self, node: ast.With) -> Flow:
+        return self._within(list(node.items), node.body)
+
+    def _do_asyncwith(self, node: ast.AsyncWith) -> Flow:
+        return self._within(list(node.items), node.body)
+
+    def _within(self, items: list[ast.withitem], body: list[ast.stmt]) -> Flow:
+        if not items:
+            return self.body(body)
+        first, *rest = items
+        manager = self.evaluate(first.context_expr)
+        flow = Flow.NEXT
+
+        def inside(value: Value) -> None:
+            nonlocal flow
+            if first.optional_vars is not None:
+                self.assign(first.optional_vars, value)
+            flow = self._within(rest, body)
+
+        self.with_manager(manager, inside)
+        return flow
+
+    def with_manager(self, manager: Value, inside: Callable[[Value], None]) -> None:
+        inside(self.unknown(manager))
+
+    def _do_try(self, node: ast.Try) -> Flow:
+        guarded = bool(node.handlers)
+        self.guards += guarded
+        try:
+            flow = self.body(node.body)
+        finally:
+            self.guards -= guarded
+        if flow is Flow.NEXT and node.orelse:
+            flow = self.body(node.orelse)
+        arms: list[Arm] = []
+        for index, handler in enumerate(node.handlers):
+            if handler.name:
+                self.bind(handler.name, Unknown())
+            at = Branch(self.span(handler.body[0]), index)
+            arms.append(self.arm(at, lambda handler=handler: self.body(handler.body)))  # type: ignore[misc]
+        if flow is Flow.RAISE and arms:
+            going = [a for a in arms if a.flow is Flow.NEXT]
+            self.join(going or arms[:1])
+            flow = Flow.NEXT if going else arms[0].flow
+        if node.finalbody:
+            last = self.body(node.finalbody)
+            flow = last if last is not Flow.NEXT else flow
+        return flow
+
+    _do_trystar = _do_try
+
+    # --- definitions and imports
+
+    def _do_functiondef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+        frame = self.frame
+        function: Value = Function(
+            node,
+            frame.source,
+            frame.scope,
+            self.enclosing_scopes(),
+            self.defaults(node.args),
+        )
+        self.define(node, function)
+
+    _do_asyncfunctiondef = _do_functiondef
+
+    def define(self, node: ast.FunctionDef | ast.AsyncFunctionDef, function: Value) -> None:
+        for decorator in reversed(node.decorator_list):
+            function = self.decorated(self.evaluate(decorator), function, decorator)
+        self.bind(node.name, function)
+
+    def enclosing_scopes(self) -> tuple[Scope, ...]:
+        frame = self.frame
+        return (frame.local, *frame.closure) if frame.local is not frame.scope else ()
+
+    def decorated(self, decorator: Value, function: Value, node: ast.expr) -> Value:
+        raise NotImplementedError
+
+    def _do_classdef(self, node: ast.ClassDef) -> None:
+        frame = self.frame
+        bases = tuple(self.evaluate(b) for b in node.bases if not isinstance(b, ast.Starred))
+        cls = Class(node.name, node, frame.source, bases)
+        outer = frame.local
+        closure, frame.closure = frame.closure, self.enclosing_scopes()
+        frame.local = cls.attributes
+        try:
+            self.body(node.body)
+        finally:
+            frame.local, frame.closure = outer, closure
+        for value in cls.attributes.values():
+            held = value
+            while not isinstance(held, Function) and hasattr(held, "function"):
+                held = held.function
+            if isinstance(held, Function) and held.owner is None:
+                held.owner = cls
+        made: Value = cls
+        for decorator in reversed(node.decorator_list):
+            made = self.decorated(self.evaluate(decorator), made, decorator)
+        self.bind(node.name, made)
+
+    def _do_import(self, node: ast.Import) -> None:
+        for alias in node.names:
+            value = self.imported(alias.name, 0)
+            if alias.asname is None and "." in alias.name:
+                value = self.imported(alias.name.split(".")[0], 0)
+            self.bind(alias.asname or alias.name.split(".")[0], value)
+
+    def _do_importfrom(self, node: ast.ImportFrom) -> None:
+        for alias in node.names:
+            if alias.name == "*":
+                self.import_star(node.module or "", node.level)
+            else:
+                value = self.imported_name(node.module or "", node.level, alias.name)
+                self.bind(alias.asname or alias.name, value)
+
+    def imported(self, name: str, level: int) -> Value:
+        return External(name)
+
+    def imported_name(self, module: str, level: int, name: str) -> Value:
+        return External(f"{module}.{name}")
+
+    def import_star(self, module: str, level: int) -> None:
+        return
+
+
+def _loaded(target: ast.expr) -> ast.expr:
+    """The target of `+=` as something to read: same place, other context."""
+    if isinstance(target, ast.Name):
+        load: ast.expr = ast.Name(target.id, ast.Load())
+    elif isinstance(target, ast.Attribute):
+        load = ast.Attribute(target.value, target.attr, ast.Load())
+    elif isinstance(target, ast.Subscript):
+        load = ast.Subscript(target.value, target.slice, ast.Load())
+    else:
+        return target
+    return ast.copy_location(load, target)
+
+
+def _captured(node: ast.Match) -> list[str]:
+    names: list[str] = []
+    for part in ast.walk(node):
+        if isinstance(part, (ast.MatchAs, ast.MatchStar)) and part.name:
+            names.append(part.name)
+        elif isinstance(part, ast.MatchMapping) and part.rest:
+            names.append(part.rest)
+    return names
+
+
+__all__ = ["Statements", "data_of"]

@@ -1,0 +1,84 @@
+"""Events that containers and conversions make: sums over steps, values taken out of the graph."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+from typing import TYPE_CHECKING
+
+from torchmedic.abstract.expressions import data_of
+from torchmedic.abstract.values import Const, Data, Sequence, Tensor, Unknown, Value
+
+if TYPE_CHECKING:
+    from torchmedic.abstract.program import Machine
+
+_numbers = itertools.count(1)
+
+
+def accumulate(
+    machine: Machine, node: ast.AugAssign, before: Value, value: Value, result: Value
+) -> Value:
+    """`total += loss`: the result remembers that it went through this sum."""
+    data = [d for d in data_of(value) if d.calls or d.graph]
+    if not data or not machine.loops:
+        return result
+    number = next(_numbers)
+    machine.emit(
+        "accumulate",
+        before,
+        ast.unparse(node.target),
+        node,
+        sum=number,
+        graph=_graph(data),
+        calls=frozenset().union(*(d.calls for d in data)),
+        container="number",
+    )
+    for one in data_of(result):
+        one.sums = one.sums | {number}
+    return result
+
+
+def appended(machine: Machine, held: Sequence, value: Value) -> Value:
+    """`losses.append(loss)`: the item remembers it."""
+    data = [d for d in data_of(value) if d.calls or d.graph]
+    if not data or not machine.loops:
+        return value
+    number = next(_numbers)
+    machine.emit(
+        "accumulate",
+        held,
+        machine.name_of(machine.frame.node),
+        sum=number,
+        graph=_graph(data),
+        calls=frozenset().union(*(d.calls for d in data)),
+        container="list",
+    )
+    if isinstance(value, Tensor):
+        copy = Tensor(**{k: v for k, v in vars(value).items() if k not in ("id", "known_length")})
+        copy.sums = value.sums | {number}
+        return copy
+    if isinstance(value, Unknown):
+        return Unknown(value.graph, value.calls, value.sums | {number}, value.hint, value.why)
+    for one in data:
+        one.sums = one.sums | {number}
+    return value
+
+
+def _graph(data: list[Data]) -> bool | None:
+    graphs = {d.graph for d in data}
+    return True if True in graphs else None if None in graphs else False
+
+
+def converted(machine: Machine, value: Data, how: str) -> None:
+    """A value leaves the graph: `.item()`, `.detach()`, `.numpy()`, `float(x)`."""
+    if value.calls or value.graph:
+        machine.emit("convert", value, how=how, graph=value.graph, calls=value.calls)
+
+
+def drawn(machine: Machine, which: str) -> None:
+    """Random numbers of a generator: "torch", "numpy", "random"."""
+    machine.emit("draw", which=which)
+
+
+def constant(value: Value | None) -> object:
+    return value.value if isinstance(value, Const) else None

@@ -1,0 +1,210 @@
+"""What a loop walks, what `len` and `[…]` give."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torchmedic.abstract.expressions import from_size, size_of
+from torchmedic.abstract.registry import METHODS
+from torchmedic.abstract.sizes import Size
+from torchmedic.abstract.values import (
+    NOWHERE,
+    Arguments,
+    Choice,
+    Class,
+    Const,
+    Dict,
+    External,
+    Iterator,
+    Number,
+    Object,
+    Sequence,
+    Tensor,
+    Unknown,
+    Value,
+)
+
+if TYPE_CHECKING:
+    from torchmedic.abstract.program import Machine
+
+UNROLLED = 64
+
+
+def items(machine: Machine, value: Value) -> tuple[list[Value], bool]:
+    """The items that a loop walks, and whether these are all: two stand for many."""
+    if isinstance(value, Sequence):
+        if value.is_exact:
+            if len(value.items) <= UNROLLED:
+                return list(value.items), True
+            return list(value.items[:2]), False
+        rest = value.rest or Unknown()
+        return [rest, rest], False
+    if isinstance(value, Iterator):
+        return [value.next_item(), value.next_item()], False
+    if isinstance(value, Dict):
+        keys: list[Value] = [Const(k) for k in value.items]
+        if value.rest is None:
+            return keys[:UNROLLED], len(keys) <= UNROLLED
+        return [Unknown(), Unknown()], False
+    if isinstance(value, Const) and isinstance(value.value, (str, bytes)):
+        text = value.value[:UNROLLED]
+        return [Const(c) for c in text], len(value.value) <= UNROLLED
+    if isinstance(value, Tensor) and value.shape:
+        count = value.shape[0].constant
+        if count is not None and count <= 8:
+            return [machine.subscript(value, Const(i)) for i in range(count)], True
+        return [machine.subscript(value, Number()), machine.subscript(value, Number())], False
+    if isinstance(value, Object):
+        return _object_items(machine, value)
+    if isinstance(value, Choice):
+        found = [items(machine, v)[0] for v in value.values if not isinstance(v, Const)]
+        first = [column[0] for column in found if column]
+        return [machine.either(first)] * 2 if first else [machine.unknown(value)] * 2, False
+    return [machine.unknown(value), machine.unknown(value)], False
+
+
+def _object_items(machine: Machine, value: Object) -> tuple[list[Value], bool]:
+    walk = machine.own_method(value, "__iter__")
+    if walk is not None:
+        return items(machine, machine.call_function(walk, _none(machine), value))
+    if value.items:
+        if value.type == "torch.nn.ModuleDict":
+            return [Const(k) for k in value.keys], True
+        return list(value.items), True
+    for kind in value.kinds:
+        if handler := METHODS.get((kind, "__iter__")):
+            return items(machine, handler(machine, value, _none(machine)))
+    get = machine.own_method(value, "__getitem__")
+    if get is not None:
+        item = machine.call_function(get, Arguments(NOWHERE, [Number()], {}), value)
+        return [item, item], False
+    if value.type in ("torch.nn.ModuleList", "torch.nn.Sequential") and not value.state.get(
+        "is_open"
+    ):
+        return [], True
+    return [machine.unknown(value), machine.unknown(value)], False
+
+
+def _none(machine: Machine) -> Arguments:
+    return Arguments(NOWHERE, [], {})
+
+
+def length_of(machine: Machine, value: Value) -> Value:
+    """`len(value)`."""
+    if isinstance(value, Sequence):
+        return from_size(value.size) if value.size is not None else Number(Size.fresh("len"))
+    if isinstance(value, Dict) and value.rest is None:
+        return Const(len(value.items))
+    if isinstance(value, Const) and isinstance(value.value, (str, bytes)):
+        return Const(len(value.value))
+    if isinstance(value, Tensor) and value.shape:
+        return from_size(value.shape[0])
+    if isinstance(value, Iterator) and value.length is not None:
+        return from_size(value.length)
+    if isinstance(value, Object):
+        own = machine.own_method(value, "__len__")
+        if own is not None:
+            return machine.call_function(own, _none(machine), value)
+        for kind in value.kinds:
+            if handler := METHODS.get((kind, "__len__")):
+                return handler(machine, value, _none(machine))
+        if value.items:
+            return Const(len(value.items))
+    known = value.__dict__.get("known_length")
+    if known is None:
+        known = Number(Size.fresh("len"))
+        value.__dict__["known_length"] = known
+    held: Value = known
+    return held
+
+
+def item(machine: Machine, value: Value, key: Value) -> Value:
+    """`value[key]`."""
+    if isinstance(value, Choice):
+        return machine.either([item(machine, v, key) for v in value.values])
+    if isinstance(value, Tensor):
+        from torchmedic.abstract.tables.indexing import indexed
+
+        return indexed(machine, value, key)
+    if isinstance(value, Sequence):
+        return _sequence_item(machine, value, key)
+    if isinstance(value, Dict):
+        if isinstance(key, Const):
+            try:
+                if key.value in value.items:
+                    return value.items[key.value]
+            except TypeError:
+                return Unknown()
+        everything = [*value.items.values(), *([value.rest] if value.rest else [])]
+        return (
+            machine.either(everything)
+            if everything and not isinstance(key, Const)
+            else value.rest or Unknown()
+        )
+    if isinstance(value, Const) and isinstance(value.value, str) and isinstance(key, Const):
+        try:
+            return Const(value.value[key.value])
+        except Exception:
+            return Unknown()
+    if isinstance(value, Object):
+        own = machine.own_method(value, "__getitem__")
+        if own is not None:
+            return machine.call_function(own, Arguments(NOWHERE, [key], {}), value)
+        for kind in value.kinds:
+            if handler := METHODS.get((kind, "__getitem__")):
+                return handler(machine, value, Arguments(NOWHERE, [key], {}))
+        return _child(machine, value, key)
+    if isinstance(value, (External, Class)):
+        return value  # Dataset[int], list[int]
+    result = machine.unknown(value, key)
+    result.hint = "" if not isinstance(value, Unknown) else result.hint
+    return result
+
+
+def _child(machine: Machine, value: Object, key: Value) -> Value:
+    if isinstance(key, Const) and value.items:
+        if type(key.value) is int and -len(value.items) <= key.value < len(value.items):
+            return value.items[key.value]
+        if key.value in value.keys:
+            return value.items[value.keys.index(key.value)]
+    if value.items and isinstance(key, (Number, Unknown)):
+        return machine.either(list(value.items))
+    return machine.unknown(value, key)
+
+
+def _sequence_item(machine: Machine, value: Sequence, key: Value) -> Value:
+    if isinstance(key, Const) and type(key.value) is int and value.is_exact:
+        if -len(value.items) <= key.value < len(value.items):
+            return value.items[key.value]
+        return Unknown()
+    if isinstance(key, Object) and key.type == "builtins.slice":
+        return _sliced(value, key)
+    parts = [*value.items, *([value.rest] if value.rest else [])]
+    return machine.either(parts) if parts else Unknown()
+
+
+def _sliced(value: Sequence, key: Object) -> Value:
+    if value.is_exact and all(isinstance(p, Const) for p in key.items):
+        low, high, step = (p.value for p in key.items if isinstance(p, Const))
+        try:
+            return Sequence(value.kind, value.items[low:high:step], owners=value.owners)
+        except (TypeError, ValueError):
+            return Unknown()
+    low, high, step = key.items
+    if value.is_exact:
+        from torchmedic.abstract.joins import join_values
+
+        rest = join_values(value.items) if value.items else Unknown()
+        return Sequence(value.kind, rest=rest, owners=value.owners)
+    start = size_of(low) if not _is_none(low) else Size.of(0)
+    end = size_of(high)
+    length = None
+    if start is not None and end is not None and _is_none(step):
+        small = [s.constant for s in (start, end)]
+        if None not in small and small[0] >= 0 and small[1] >= 0:  # type: ignore[operator]
+            length = None  # the sequence may be shorter
+    return Sequence(value.kind, rest=value.rest, length=length, owners=value.owners)
+
+
+def _is_none(value: Value) -> bool:
+    return isinstance(value, Const) and value.value is None

@@ -1,0 +1,235 @@
+"""Methods that every `nn.Module` has. Source: https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torchmedic.abstract.registry import function, method, module_method
+from torchmedic.abstract.tables.layers import fill_container
+from torchmedic.abstract.tables.tensors import DTYPES, dtype_named
+from torchmedic.abstract.values import (
+    Arguments,
+    Const,
+    Dict,
+    Function,
+    Iterator,
+    Object,
+    Sequence,
+    Tensor,
+    Unknown,
+    Value,
+)
+
+if TYPE_CHECKING:
+    from torchmedic.abstract.program import Machine
+
+
+@module_method("train")
+def _train(machine: Machine, module: Object, arguments: Arguments) -> Value:
+    mode = arguments.get(0, "mode")
+    training = machine.truth(mode) if mode is not None else True
+    machine.set_mode(module, training)
+    machine.emit(
+        "train",
+        module,
+        machine.name_of(arguments.node),
+        mode=training,
+        inside=machine.inside(module),
+    )
+    return module
+
+
+@module_method("eval")
+def _eval(machine: Machine, module: Object, arguments: Arguments) -> Value:
+    machine.set_mode(module, False)
+    machine.emit(
+        "eval", module, machine.name_of(arguments.node), mode=False, inside=machine.inside(module)
+    )
+    return module
+
+
+@module_method(
+    "to", "cuda", "cpu", "share_memory", "compile", "float", "double", "half", "bfloat16", "type"
+)
+def _to(machine: Machine, module: Object, arguments: Arguments) -> Value:
+    called = machine.name_of(arguments.node).rpartition(".")[2]
+    dtype = DTYPES.get(called, "")
+    for value in arguments.all():
+        dtype = dtype_named(value) or dtype
+    if dtype.startswith(("float", "bfloat")):
+        for _, part in machine.tree_of(module):
+            for weight in part.state.get("parameters", {}).values():
+                machine.set(weight, "dtype", dtype)
+    return module
+
+
+@module_method("parameters")
+def _parameters(machine: Machine, module: Object, arguments: Arguments) -> Value:
+    owners = machine.inside(module)
+    return Sequence("list", rest=_any_parameter(machine, module), owners=owners)
+
+
+def _any_parameter(machine: Machine, module: Object) -> Tensor:
+    return Tensor(
+        True, shape=None, dtype="", is_leaf=True, is_parameter=True, owners=machine.inside(module)
+    )
+
+
+@module_method("named_parameters")
+def _named_parameters(machine: Machine, module: Object, arguments: Arguments) -> Value:
+    pair = Sequence("tuple", (Unknown(False, hint="str"), _any_parameter(machine, module)))
+    return Sequence("list", rest=pair, owners=machine.inside(module))
+
+
+@module_method("children", "modules")
+def _children(machine: Machine, module: Object, arguments: Arguments) -> Value:
+    is_deep = machine.name_of(arguments.node).endswith("modules")
+    pairs = list(machine.tree_of(module)) if is_deep else list(machine.children_of(module))
+    found: list[Value] = [part for _, part in pairs]
+    if machine.is_open(module):
+        return Sequence("list", rest=machine.either([*found, Unknown()]))
+    return Sequence("list", tuple(found))
+
+
+@module_method("named_children", "named_modules")
+def _named(machine: Machine, module: Object, arguments: Arguments) -> Value:
+    is_deep = machine.name_of(arguments.node).endswith("modules")
+    pairs = list(machine.tree_of(module)) if is_deep else list(machine.children_of(module))
+    return Sequence("list", tuple(Sequence("tuple", (Const(n), m)) for n, m in pairs))
+
+
+@module_method("state_dict")
+def _state_dict(machine: Machine, module: Object, arguments: Arguments) -> Value:
+    return Dict({}, Tensor(False, dtype="", is_parameter=True))
+
+
+@module_method("load_state_dict", "register_forward_hook", "register_full_backward_hook", "register_forward_pre_hook",
+               "get_parameter", "get_submodule", "extra_repr", "buffers", "named_buffers", "get_buffer")  # fmt: skip
+def _other(machine: Machine, module: Object, arguments: Arguments) -> Value:
+    if machine.name_of(arguments.node).endswith("load_state_dict"):
+        machine.emit("load", module, machine.name_of(arguments.node))
+    return Unknown(False)
+
+
+@module_method("zero_grad")
+def _zero_grad(machine: Machine, module: Object, arguments: Arguments) -> Value:
+    machine.emit("zero_grad", module, machine.name_of(arguments.node), holds=machine.inside(module))
+    return Const(None)
+
+
+@module_method("requires_grad_")
+def _requires_grad(machine: Machine, module: Object, arguments: Arguments) -> Value:
+    given = arguments.get(0, "requires_grad")
+    wanted = machine.truth(given) if given is not None else True
+    for _, part in machine.tree_of(module):
+        machine.set(part, "frozen", None if wanted is None else not wanted)
+    return module
+
+
+@module_method("apply")
+def _apply(machine: Machine, module: Object, arguments: Arguments) -> Value:
+    work = arguments.get(0)
+    if isinstance(work, Function):
+        for _, part in list(machine.tree_of(module)):
+            machine.call(work, Arguments(arguments.node, [part], {}))
+    return module
+
+
+@module_method("register_buffer", "register_parameter", "add_module", "register_module")
+def _register(machine: Machine, module: Object, arguments: Arguments) -> Value:
+    name, value = arguments.get(0, "name"), arguments.get(1, "tensor", "param", "module")
+    if isinstance(name, Const) and isinstance(name.value, str):
+        machine.write(module.attributes, name.value, value or Const(None))
+    else:
+        machine.write(module.state, "is_open", True)
+    return Const(None)
+
+
+@module_method("append", "extend", "insert", "update")
+def _append(machine: Machine, module: Object, arguments: Arguments) -> Value:
+    added = Object(type=module.type)
+    if machine.name_of(arguments.node).endswith("append") or (
+        len(arguments.args) == 1 and isinstance(arguments.args[0], Object)
+    ):
+        added.items = tuple(arguments.args)
+    else:
+        fill_container(machine, added, arguments)
+    counted = any(loop.iteration >= 0 for loop in machine.loops)
+    machine.set(module, "items", (*module.items, *added.items))
+    machine.set(module, "keys", (*module.keys, *added.keys))
+    if counted or added.state.get("is_open"):
+        machine.write(module.state, "is_open", True)
+    return module
+
+
+@module_method("items", "keys", "values")
+def _entries(machine: Machine, module: Object, arguments: Arguments) -> Value:
+    name = machine.name_of(arguments.node).rpartition(".")[2]
+    if name == "values":
+        return Sequence("list", module.items)
+    if name == "keys":
+        return Sequence("list", tuple(Const(k) for k in module.keys))
+    pairs = zip(module.keys, module.items, strict=False)
+    return Sequence("list", tuple(Sequence("tuple", (Const(k), v)) for k, v in pairs))
+
+
+@module_method("super.__init__")
+def _base_init(machine: Machine, module: Object, arguments: Arguments) -> Value:
+    machine.write(module.state, "is_initialised", True)
+    machine.construct_base(module, arguments)
+    return Const(None)
+
+
+@module_method("forward", "super.forward", "__call__")
+def _forward(machine: Machine, module: Object, arguments: Arguments) -> Value:
+    from torchmedic.abstract.registry import CALLS
+
+    for kind in module.kinds:
+        if handler := CALLS.get(kind):
+            return handler(machine, module, arguments)
+    return machine.unknown(*arguments.all())
+
+
+@function("torch.compile", "torch.jit.script")
+def _compile(machine: Machine, arguments: Arguments) -> Value:
+    return arguments.get(0, "model", "obj") or Unknown()
+
+
+@function("copy.deepcopy", "copy.copy")
+def _deepcopy(machine: Machine, arguments: Arguments) -> Value:
+    value = arguments.get(0) or Unknown()
+    return copied(machine, value)
+
+
+def copied(machine: Machine, value: Value, depth: int = 8) -> Value:
+    """A copy with an identity of its own, of the containers and objects in it too."""
+    if isinstance(value, Object) and depth:
+        return Object(
+            type=value.type,
+            cls=value.cls,
+            attributes={
+                k: copied(machine, v, depth - 1) if isinstance(v, Value) else v
+                for k, v in value.attributes.items()
+            },
+            settings=dict(value.settings),
+            items=tuple(copied(machine, v, depth - 1) for v in value.items),
+            keys=value.keys,
+            training=value.training,
+            frozen=value.frozen,
+            escaped=value.escaped,
+            made=value.made,
+            place=value.place,
+            state=dict(value.state),
+        )
+    if isinstance(value, Sequence) and value.is_exact and depth:
+        return Sequence(value.kind, tuple(copied(machine, v, depth - 1) for v in value.items))
+    return value
+
+
+@method("torch.nn.ParameterList", "append")
+def _append_parameter(machine: Machine, thing: Object, arguments: Arguments) -> Value:
+    machine.set(thing, "items", (*thing.items, *arguments.args))
+    return thing
+
+
+__all__ = ["Iterator", "copied"]

@@ -1,0 +1,312 @@
+"""Optimizers, schedulers, gradient scalers, and losses. Source: https://docs.pytorch.org/docs/stable/optim.html"""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+from torchmedic.abstract.describe import describe
+from torchmedic.abstract.registry import CLASSES, called, constructor, function, made, method
+from torchmedic.abstract.sizes import Size
+from torchmedic.abstract.tables.events import constant
+from torchmedic.abstract.tables.tensors import backward
+from torchmedic.abstract.values import (
+    Arguments,
+    Const,
+    Data,
+    Dict,
+    Function,
+    Object,
+    Sequence,
+    Tensor,
+    Unknown,
+    Value,
+)
+
+if TYPE_CHECKING:
+    from torchmedic.abstract.program import Machine
+
+OPTIMIZERS = tuple(
+    f"torch.optim.{name}"
+    for name in ("SGD", "Adam", "AdamW", "Adagrad", "Adadelta", "Adamax", "ASGD", "LBFGS", "NAdam", "RAdam", "RMSprop",
+                 "Rprop", "SparseAdam", "Adafactor", "Muon")
+)  # fmt: skip
+constructor("params, lr=None", *OPTIMIZERS, "torch.optim.Optimizer")
+SCHEDULERS = tuple(
+    f"torch.optim.lr_scheduler.{name}"
+    for name in ("StepLR", "MultiStepLR", "ConstantLR", "LinearLR", "ExponentialLR", "PolynomialLR", "CosineAnnealingLR",
+                 "LambdaLR", "MultiplicativeLR", "ReduceLROnPlateau", "CyclicLR", "OneCycleLR",
+                 "CosineAnnealingWarmRestarts", "SequentialLR", "ChainedScheduler")
+)  # fmt: skip
+constructor("optimizer", *SCHEDULERS)
+
+
+def owners_of(value: Value | None) -> frozenset[int] | None:
+    """Ids of the modules whose parameters these are; None if they can't be told."""
+    if isinstance(value, Sequence):
+        if value.owners:
+            return value.owners
+        parts = [*value.items, *([value.rest] if value.rest else [])]
+        held = [owners_of(part) for part in parts]
+        if None in held or not held:
+            return None
+        return frozenset().union(*(h for h in held if h is not None))
+    if isinstance(value, Dict):
+        return owners_of(value.items.get("params"))
+    if isinstance(value, Tensor):
+        return value.owners or None
+    return None
+
+
+@made(*OPTIMIZERS)
+def _made(machine: Machine, thing: Object, arguments: Arguments) -> Value:
+    given = arguments.get(0, "params")
+    thing.state["holds"] = owners_of(given)
+    machine.emit("optimizer", thing, type=thing.type_name, holds=thing.state["holds"])
+    return thing
+
+
+def _step(machine: Machine, thing: Object, arguments: Arguments) -> Value:
+    closure = arguments.get(0, "closure")
+    if isinstance(closure, Function):
+        machine.call(closure, Arguments(arguments.node, [], {}))
+    machine.emit(
+        "step",
+        thing,
+        machine.name_of(arguments.node),
+        holds=thing.state.get("holds"),
+        type=thing.type_name,
+        has_closure=closure is not None,
+        escaped=thing.escaped,
+    )
+    return Unknown(False)
+
+
+def _zero_grad(machine: Machine, thing: Object, arguments: Arguments) -> Value:
+    machine.emit(
+        "zero_grad", thing, machine.name_of(arguments.node), holds=thing.state.get("holds")
+    )
+    return Const(None)
+
+
+for _name in (*OPTIMIZERS, "torch.optim.Optimizer"):
+    method(_name, "step", "super.step")(_step)
+    method(_name, "zero_grad", "super.zero_grad")(_zero_grad)
+
+
+@made(*SCHEDULERS)
+def _scheduler(machine: Machine, thing: Object, arguments: Arguments) -> Value:
+    machine.emit("scheduler", thing, type=thing.type_name)
+    return thing
+
+
+def _scheduler_step(machine: Machine, thing: Object, arguments: Arguments) -> Value:
+    optimizer = thing.settings.get("optimizer")
+    machine.emit(
+        "scheduler_step",
+        thing,
+        machine.name_of(arguments.node),
+        type=thing.type_name,
+        optimizer=optimizer.id if optimizer is not None else 0,
+        has_argument=bool(arguments.all()),
+    )
+    return Const(None)
+
+
+for _name in SCHEDULERS:
+    method(_name, "step")(_scheduler_step)
+
+constructor("device='cuda', init_scale=65536.0, growth_factor=2.0, backoff_factor=0.5, growth_interval=2000, enabled=True",
+            "torch.amp.GradScaler")  # fmt: skip
+
+
+@method("torch.amp.GradScaler", "scale")
+def _scale(machine: Machine, thing: Object, arguments: Arguments) -> Value:
+    return arguments.get(0) or Unknown()
+
+
+@method("torch.amp.GradScaler", "step")
+def _scaler_step(machine: Machine, thing: Object, arguments: Arguments) -> Value:
+    optimizer = arguments.get(0, "optimizer")
+    if isinstance(optimizer, Object):
+        inner = Arguments(arguments.node, arguments.args[1:], {})
+        machine.emit(
+            "step",
+            optimizer,
+            ast.unparse(arguments.node.args[0])
+            if isinstance(arguments.node, ast.Call) and arguments.node.args
+            else "",
+            holds=optimizer.state.get("holds"),
+            type=optimizer.type_name,
+            has_closure=bool(inner.args),
+            escaped=optimizer.escaped,
+            is_scaled=True,
+        )
+    elif optimizer is not None:
+        machine.emit("step", optimizer, is_scaled=True, holds=None)
+    return Unknown(False)
+
+
+@method("torch.amp.GradScaler", "update", "unscale_")
+def _scaler_other(machine: Machine, thing: Object, arguments: Arguments) -> Value:
+    return Const(None)
+
+
+# --- what is unknown: an argument of a function that nobody calls
+
+
+@method("?", "backward")
+def _unknown_backward(machine: Machine, thing: Object, arguments: Arguments) -> Value:
+    assert isinstance(thing, Data)
+    return backward(machine, thing, arguments)
+
+
+@method("?", "step")
+def _unknown_step(machine: Machine, thing: Object, arguments: Arguments) -> Value:
+    machine.emit(
+        "step",
+        thing,
+        machine.name_of(arguments.node),
+        holds=None,
+        type="",
+        why=getattr(thing, "why", ""),
+    )
+    return Unknown(False)
+
+
+@method("?", "zero_grad")
+def _unknown_zero(machine: Machine, thing: Object, arguments: Arguments) -> Value:
+    machine.emit("zero_grad", thing, machine.name_of(arguments.node), holds=None)
+    return Const(None)
+
+
+@method("?", "train", "eval")
+def _unknown_mode(machine: Machine, thing: Object, arguments: Arguments) -> Value:
+    called = arguments.node.func if isinstance(arguments.node, ast.Call) else None
+    is_train = isinstance(called, ast.Attribute) and called.attr == "train"
+    mode = arguments.get(0, "mode")
+    training = False if not is_train else machine.truth(mode) if mode is not None else True
+    machine.emit(
+        "train" if is_train else "eval",
+        thing,
+        machine.name_of(arguments.node),
+        mode=training,
+        inside=None,
+    )
+    return thing
+
+
+@method("?", "item", "detach", "numpy", "tolist", "cpu")
+def _unknown_convert(machine: Machine, thing: Object, arguments: Arguments) -> Value:
+    assert isinstance(thing, Data)
+    from torchmedic.abstract.tables.events import converted
+
+    called = arguments.node.func if isinstance(arguments.node, ast.Call) else None
+    name = called.attr if isinstance(called, ast.Attribute) else ""
+    if name == "cpu":
+        return machine.unknown(thing)
+    converted(machine, thing, name)
+    return Unknown(False, why=getattr(thing, "why", ""))
+
+
+# --- losses: (input, target) -> a number, or the elements where reduction="none"
+
+_REDUCTION = "reduction='mean'"
+LOSSES = {
+    "CrossEntropyLoss": "weight=None, size_average=None, ignore_index=-100, reduce=None, reduction='mean', label_smoothing=0.0",
+    "NLLLoss": "weight=None, size_average=None, ignore_index=-100, reduce=None, reduction='mean'",
+    "BCELoss": "weight=None, size_average=None, reduce=None, reduction='mean'",
+    "BCEWithLogitsLoss": "weight=None, size_average=None, reduce=None, reduction='mean', pos_weight=None",
+    "MSELoss": "size_average=None, reduce=None, reduction='mean'",
+    "L1Loss": "size_average=None, reduce=None, reduction='mean'",
+    "SmoothL1Loss": "size_average=None, reduce=None, reduction='mean', beta=1.0",
+    "HuberLoss": "reduction='mean', delta=1.0",
+    "KLDivLoss": "size_average=None, reduce=None, reduction='mean', log_target=False",
+    "MultiLabelSoftMarginLoss": "weight=None, size_average=None, reduce=None, reduction='mean'",
+    "MultiMarginLoss": "p=1, margin=1.0, weight=None, size_average=None, reduce=None, reduction='mean'",
+}
+FUNCTIONAL_LOSSES = {
+    "cross_entropy": "CrossEntropyLoss", "nll_loss": "NLLLoss", "binary_cross_entropy": "BCELoss",
+    "binary_cross_entropy_with_logits": "BCEWithLogitsLoss", "mse_loss": "MSELoss", "l1_loss": "L1Loss",
+    "smooth_l1_loss": "SmoothL1Loss", "huber_loss": "HuberLoss", "kl_div": "KLDivLoss",
+}  # fmt: skip
+
+
+def loss_of(machine: Machine, kind: str, reduction: object, arguments: Arguments) -> Value:
+    """One loss of an input and a target; what doesn't fit raises as PyTorch does."""
+    from torchmedic.abstract.tables.losses import check
+
+    given, target = arguments.get(0, "input"), arguments.get(1, "target")
+    machine.emit(
+        "loss",
+        None,
+        loss=kind,
+        reduction=reduction,
+        input=describe(given) if given is not None else None,
+        target=describe(target) if target is not None else None,
+        through=getattr(given, "through", ()),
+        target_through=getattr(target, "through", ()),
+        calls=getattr(given, "calls", frozenset()),
+        input_graph=getattr(given, "graph", None),
+    )
+    if isinstance(given, Tensor) and isinstance(target, Tensor):
+        check(machine, kind, given, target)
+    shape: tuple[Size, ...] | None = None
+    if reduction in ("mean", "sum", "batchmean"):
+        shape = ()
+    elif (
+        reduction == "none"
+        and isinstance(given, Tensor)
+        and kind not in ("CrossEntropyLoss", "NLLLoss")
+    ):
+        shape = given.shape
+    dtype = given.dtype if isinstance(given, Tensor) else ""
+    return machine.derived(*(v for v in (given, target) if v is not None), shape=shape, dtype=dtype)
+
+
+def _loss_call(machine: Machine, thing: Object, arguments: Arguments) -> Value:
+    given = thing.settings.get("reduction")
+    return loss_of(
+        machine, thing.type_name, constant(given) if given is not None else "mean", arguments
+    )
+
+
+for _name, _signature in LOSSES.items():
+    called(_signature, f"torch.nn.{_name}")(_loss_call)
+
+
+@made(*(f"torch.nn.{name}" for name in LOSSES))
+def _loss_made(machine: Machine, thing: Object, arguments: Arguments) -> Value:
+    thing.state["is_loss"] = True
+    return thing
+
+
+def _functional(kind: str) -> None:
+    def work(machine: Machine, arguments: Arguments) -> Value:
+        given = arguments.keywords.get("reduction")
+        return loss_of(machine, kind, constant(given) if given is not None else "mean", arguments)
+
+    name = next(n for n, k in FUNCTIONAL_LOSSES.items() if k == kind)
+    function(f"torch.nn.functional.{name}")(work)
+
+
+for _kind in FUNCTIONAL_LOSSES.values():
+    _functional(_kind)
+
+
+# --- gradients on and off
+
+constructor("", "torch.no_grad", "torch.enable_grad")
+constructor("mode=True", "torch.inference_mode", "torch.set_grad_enabled")
+
+
+@made("torch.set_grad_enabled")
+def _set_grad(machine: Machine, thing: Object, arguments: Arguments) -> Value:
+    """As a statement it switches for good; in a `with`, the manager puts the old mode back."""
+    given = arguments.get(0, "mode")
+    thing.state["before"] = machine.modes["grad"]
+    machine.write(machine.modes, "grad", machine.truth(given) if given is not None else None)
+    return thing
+
+
+assert "torch.optim.Adam" in CLASSES

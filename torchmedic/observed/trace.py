@@ -1,0 +1,106 @@
+"""What a program does as its syntax tree tells: events in order, and the exceptions that it certainly raises."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from torchmedic.model import Span
+from torchmedic.observed.failure import Failure
+from torchmedic.observed.source import Source
+
+Kind = Literal[
+    "accumulate",  # `total += loss`, `losses.append(loss)`: subject is the container
+    "backward",
+    "call",  # of a root module: a model or a loss with parameters
+    "compare",  # `==` between two tensors
+    "convert",  # `.item()`, `.detach()`, `.numpy()`, …
+    "dataset",  # a Dataset was constructed
+    "dropout",  # `F.dropout`
+    "draw",  # random numbers
+    "eval",
+    "load",
+    "loader",  # a DataLoader was constructed
+    "loss",
+    "optimizer",  # was constructed
+    "save",
+    "scheduler",  # was constructed
+    "scheduler_step",
+    "seed",
+    "softmax",
+    "step",
+    "train",
+    "view",
+    "zero_grad",
+]
+
+
+@dataclass(frozen=True)
+class Loop:
+    """One pass through the body of a loop. `over`: id of the DataLoader or container that it walks; 0 if unknown."""
+
+    at: Span
+    iteration: int
+    over: int = 0
+    is_loader: bool = False
+
+
+@dataclass(frozen=True)
+class Branch:
+    """An arm that may not be executed: of an `if` whose condition can't be told, or an `except`."""
+
+    at: Span
+    arm: int
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that the program does. `at` is the expression; `callers` the call sites around it, outermost first.
+
+    `subject` is the id of the object it happens to, `name` what the user calls that.
+    """
+
+    kind: Kind
+    at: Span
+    subject: int = 0
+    name: str = ""
+    function: str = ""
+    callers: tuple[Span, ...] = ()
+    loops: tuple[Loop, ...] = ()
+    branches: tuple[Branch, ...] = ()
+    is_grad_enabled: bool | None = True
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def sites(self) -> tuple[Span, ...]:
+        """The call sites and the place itself: a helper called in two places has two."""
+        return (*self.callers, self.at)
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The execution of one file as `__main__`, and of what nobody calls, with unknown arguments.
+
+    `is_script`: it trains or evaluates when started, it does not only define. `frameworks`: libraries in the
+    program that own duties of a training loop ("lightning", "accelerate").
+    """
+
+    source: Source
+    events: tuple[Event, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    is_complete: bool = True
+    is_script: bool = False
+    frameworks: frozenset[str] = frozenset()
+    sources: Mapping[str, Source] = field(default_factory=dict)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Every file of the project that was read."""
+        return tuple(self.sources)
+
+    def of(self, *kinds: Kind) -> Iterator[Event]:
+        return (event for event in self.events if event.kind in kinds)
+
+    def source_of(self, at: Span) -> Source:
+        return self.sources.get(at.path, self.source)
