@@ -15,16 +15,46 @@ from string import Formatter
 import pytest
 
 from programs import Outcome, execute
+from torchmedic.abstract import execute as execute_abstractly
 from torchmedic.engine import diagnose
 from torchmedic.fix.patch import apply_edits
 from torchmedic.model import LANGS, Diagnosis, Rule, Text
-from torchmedic.observed import Failure
+from torchmedic.observed import Failure, Source
 from torchmedic.observed.text import failure_from_text
+from torchmedic.observed.trace import Trace
 from torchmedic.render import Report, json, text
 from torchmedic.rules import RULES
 
 # Rules whose example can't fail on a machine without this. The lists may only shrink.
 NOT_EXECUTED_HERE: dict[str, set[str]] = {"cuda": set()}
+# Crashes that can't be told from the source, or not yet. The list may only shrink.
+NOT_SEEN_IN_SOURCE: set[str] = {
+    "dataset-length-wrong",
+    "dataset-index-shifted",
+    "batch-items-unequal",
+    "dataset-item-none",
+    "dataloader-worker-died",
+    "worker-pickling-refused",
+    "main-guard-missing",
+    "batch-of-one-in-batchnorm",
+    "sampler-with-shuffle",
+    "super-init-missing",
+    "forward-missing",
+    "hidden-state-size-wrong",
+    "device-mismatch",
+    "optimizer-without-parameters",
+    "checkpoint-keys-mismatch",
+    "checkpoint-loading-refused",
+    "out-of-memory",
+    "graph-cut-before-backward",
+    "graph-used-twice",
+    "backward-on-non-scalar",
+    "inplace-changes-saved-tensor",
+    "inplace-on-leaf",
+    "class-label-out-of-range",
+    "class-label-shape-wrong",
+    "embedding-index-out-of-range",
+}
 PARTICLES = "을|를|은|는|이|가|과|와|으로|로"
 PARTICLE = re.compile(rf"\{{\w+\}}[`\"')\]]*(?:{PARTICLES})(?=[\s.,)]|$)")
 BANNED = re.compile(r"\b(simply|just|illegal|obviously)\b", re.I)
@@ -35,6 +65,16 @@ every_rule = pytest.mark.parametrize("rule", rules, ids=lambda r: r.name)
 executed = pytest.mark.parametrize("rule", [r for r in rules if not r.needs], ids=lambda r: r.name)
 failing = pytest.mark.parametrize(
     "rule", [r for r in rules if Failure in r.detectors and not r.needs], ids=lambda r: r.name
+)
+
+
+in_source = pytest.mark.parametrize(
+    "rule",
+    [r for r in rules if Trace in r.detectors or r.name not in NOT_SEEN_IN_SOURCE],
+    ids=lambda r: r.name,
+)
+silent = pytest.mark.parametrize(
+    "rule", [r for r in rules if Failure not in r.detectors and not r.needs], ids=lambda r: r.name
 )
 
 
@@ -201,6 +241,65 @@ def test_views_agree(rule, bench):
     assert told.raised_at is not None and told.raised_at.line == live.raised_at.line
     for fact in told.facts.keys() & live.facts.keys():
         assert told.facts[fact] == live.facts[fact], fact
+
+
+def traced(program: str, folder: Path) -> list[Diagnosis]:
+    """What the source alone tells. The file is there because rules read the lines around a finding."""
+    folder.mkdir(exist_ok=True)
+    path = folder / "train.py"
+    path.write_text(program, encoding="utf-8")
+    return seen(execute_abstractly(Source(program, str(path))))
+
+
+@in_source
+def test_source_of_bad_shows_exactly_this_rule(rule, tmp_path):
+    assert [d.rule.code for d in traced(rule.bad, tmp_path)] == [rule.code]
+
+
+@every_rule
+def test_source_of_good_and_innocent_shows_nothing(rule, tmp_path):
+    for program in (rule.good, *rule.innocent):
+        assert [d.rule.code for d in traced(program, tmp_path)] == [], program
+
+
+def test_what_is_not_seen_in_source_is_still_unseen(tmp_path):
+    for name in NOT_SEEN_IN_SOURCE:
+        rule = next(r for r in rules if r.name == name)
+        assert rule.code not in {d.rule.code for d in traced(rule.bad, tmp_path)}, (
+            f"{name} is seen by now: take it off the list"
+        )
+
+
+@in_source
+def test_first_fix_from_source_is_good(rule, tmp_path):
+    [diagnosis] = traced(rule.bad, tmp_path)
+    if not diagnosis.fixes:
+        pytest.skip("no fix")
+    mended = apply_edits(rule.bad, diagnosis.fixes[0].edits)
+    assert mended == rule.good
+    assert traced(mended, tmp_path) == []
+    for fix in diagnosis.fixes:
+        ast.parse(apply_edits(rule.bad, fix.edits))
+
+
+@in_source
+def test_source_and_crash_agree(rule, bench, tmp_path):
+    """Where two views see the same mistake, they point at the same place and give the same facts."""
+    if Failure not in rule.detectors or rule.needs:
+        pytest.skip("it does not crash here")
+    [live] = seen(run(rule.bad, bench / rule.name).failure)
+    [told] = traced(rule.bad, tmp_path)
+    assert told.at is not None and live.at is not None
+    assert told.at[1:] == live.at[1:]
+    for fact in told.facts.keys() & live.facts.keys():
+        assert told.facts[fact] == live.facts[fact], fact
+
+
+@silent
+def test_silent_mistakes_run(rule, bench):
+    for program in (rule.bad, rule.good, *rule.innocent):
+        outcome = run(program, bench / rule.name)
+        assert outcome.failure is None and outcome.status == 0, outcome.stderr
 
 
 @every_rule
