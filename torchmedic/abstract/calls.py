@@ -246,7 +246,14 @@ class Calls(Statements):
         hint = (
             self.frame.source.name(annotation) if annotation is not None and self.frames else None
         )
-        return Unknown(hint=canonical(hint) if hint else "", why=name)
+        kind = canonical(hint) if hint else ""
+        if kind == "torch.Tensor":
+            return Tensor(None)
+        if kind == "torch.nn.Module":
+            return Object(type=kind, training=None, frozen=None, state={"is_open": True})
+        if kind in CLASSES:
+            return Object(type=kind, training=None, frozen=None)
+        return Unknown(hint=kind, why=name)
 
     def own_method(self, thing: Object, name: str) -> Function | None:
         found = thing.cls.lookup(name) if thing.cls else None

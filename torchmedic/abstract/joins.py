@@ -10,8 +10,10 @@ from torchmedic.abstract.values import (
     Choice,
     Class,
     Const,
+    Content,
     Data,
     Dict,
+    Entries,
     External,
     Function,
     Namespace,
@@ -109,7 +111,16 @@ def _tensors(values: list[Tensor]) -> Tensor:
     )
 
 
-def _sequences(values: list[Sequence]) -> Value:
+def join_contents(contents: Many[Content | Entries]) -> Content | Entries:
+    """What one container may hold after several arms."""
+    if all(isinstance(c, Content) for c in contents):
+        return _sequences(
+            [Sequence("list", *c) for c in contents if isinstance(c, Content)]
+        ).content
+    return _dicts([Dict(*c) for c in contents if isinstance(c, Entries)]).content
+
+
+def _sequences(values: list[Sequence]) -> Sequence:
     first = values[0]
     kind = first.kind if all(v.kind == first.kind for v in values) else "list"
     owners = frozenset().union(*(v.owners for v in values))

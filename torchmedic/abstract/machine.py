@@ -13,6 +13,8 @@ from typing import Any
 from torchmedic.abstract.values import (
     Choice,
     Const,
+    Content,
+    Entries,
     Function,
     Number,
     Object,
@@ -98,14 +100,14 @@ class State:
         self.guards = 0  # `try` bodies around: what fails there may be meant
         self._journals: list[Writes] = []
         self._steps = 0
-        self._deadline = time.monotonic() + MOST_SECONDS
+        self._deadline = time.process_time() + MOST_SECONDS
         self._failed: set[tuple[str, int, int, str]] = set()
 
     def tick(self) -> None:
         """Counts one step. Raises OverBudget."""
         self._steps += 1
         if self._steps > MOST_STEPS or (
-            self._steps % 512 == 0 and time.monotonic() > self._deadline
+            self._steps % 512 == 0 and time.process_time() > self._deadline
         ):
             self.is_complete = False
             raise OverBudget
@@ -113,7 +115,7 @@ class State:
     def renew(self, share: float) -> None:
         """A new, smaller budget: for what nobody calls."""
         self._steps = int(MOST_STEPS * (1 - share))
-        self._deadline = time.monotonic() + MOST_SECONDS * share
+        self._deadline = time.process_time() + MOST_SECONDS * share
 
     @property
     def frame(self) -> Frame:
@@ -134,7 +136,10 @@ class State:
             where[key] = value
 
     def set(self, thing: Value, name: str, value: object) -> None:
-        """A field of a value."""
+        """A field of a value; `items`, `rest` and `length` of a container are parts of its content."""
+        content = getattr(thing, "content", None)
+        if content is not None and name in content._fields:
+            name, value = "content", content._replace(**{name: value})
         self.write(vars(thing), name, value)
 
     def arm(self, at: Branch, work: Callable[[], Flow]) -> Arm:
@@ -267,6 +272,13 @@ def joined(values: list[Any]) -> Any:
     if not all(isinstance(v, Value) for v in known):
         if all(v == known[0] for v in known):
             return known[0]
+        if all(isinstance(v, (Content, Entries)) for v in known):
+            from torchmedic.abstract.joins import join_contents
+
+            return join_contents(known)
+        if all(isinstance(v, dict) for v in known):
+            keys = dict.fromkeys(key for v in known for key in v)
+            return {key: joined([v.get(key, MISSING) for v in known]) for key in keys}
         if all(isinstance(v, tuple) for v in known):
             return max(known, key=len)
         if all(isinstance(v, frozenset) for v in known):

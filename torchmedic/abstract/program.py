@@ -304,7 +304,7 @@ def _kinds(value: Value) -> tuple[str, ...]:
     if isinstance(value, Const):
         return (type(value.value).__name__,)
     if isinstance(value, Unknown):
-        return (value.hint, "?") if value.hint else ("?",)
+        return ("?",)
     if isinstance(value, Number):
         return ("int",)
     if isinstance(value, Super):

@@ -6,7 +6,7 @@ import ast
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torchmedic.abstract.sizes import Size
 
@@ -95,31 +95,70 @@ class Place:
     node: ast.AST
 
 
-@dataclass(eq=False)
-class Sequence(Value):
-    """A list, tuple or set. `rest`: any element of one whose items aren't known one by one; its `length` may be."""
+class Content(NamedTuple):
+    """What a list, tuple or set holds: its items one by one, or (`rest`) any of them. One value, so that two can be joined."""
 
-    kind: str = "list"
     items: tuple[Value, ...] = ()
     rest: Value | None = None
     length: Size | None = None
-    owners: frozenset[int] = NOTHING  # of `model.parameters()`: ids of the modules
+
+
+class Sequence(Value):
+    """A list, tuple or set. `owners`: of `model.parameters()`, the ids of the modules."""
+
+    def __init__(
+        self,
+        kind: str = "list",
+        items: tuple[Value, ...] = (),
+        rest: Value | None = None,
+        length: Size | None = None,
+        owners: frozenset[int] = NOTHING,
+    ) -> None:
+        super().__init__()
+        self.kind = kind
+        self.content = Content(items, rest, length)
+        self.owners = owners
+
+    @property
+    def items(self) -> tuple[Value, ...]:
+        return self.content.items
+
+    @property
+    def rest(self) -> Value | None:
+        return self.content.rest
+
+    @property
+    def length(self) -> Size | None:
+        return self.content.length
 
     @property
     def is_exact(self) -> bool:
-        return self.rest is None
+        return self.content.rest is None
 
     @property
     def size(self) -> Size | None:
         return Size.of(len(self.items)) if self.is_exact else self.length
 
 
-@dataclass(eq=False)
-class Dict(Value):
-    """`rest`: any value of one whose keys aren't all known."""
+class Entries(NamedTuple):
+    """What a dict holds. `rest`: any value of one whose keys aren't all known."""
 
-    items: Mapping[Any, Value] = field(default_factory=dict)
+    items: Mapping[Any, Value] = {}
     rest: Value | None = None
+
+
+class Dict(Value):
+    def __init__(self, items: Mapping[Any, Value] | None = None, rest: Value | None = None) -> None:
+        super().__init__()
+        self.content = Entries(items if items is not None else {}, rest)
+
+    @property
+    def items(self) -> Mapping[Any, Value]:
+        return self.content.items
+
+    @property
+    def rest(self) -> Value | None:
+        return self.content.rest
 
 
 @dataclass(eq=False)

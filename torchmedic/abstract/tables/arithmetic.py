@@ -93,7 +93,10 @@ def binary(machine: Machine, op: ast.operator, left: Value, right: Value) -> Val
         if clash is not None and {left.library, right.library} == {"torch"}:
             told_clash(machine, left, right, clash)
         scalar = _scalar_operand(left, right)
+        is_told = left.shape is not None and right.shape is not None
         dtype = _with_scalar(*scalar) if scalar else promoted(left.dtype, right.dtype)
+        if not is_told and left.dtype != right.dtype:
+            dtype = ""  # one without dimensions would count less
         library = "torch" if "torch" in (left.library, right.library) else one.library
     else:
         other = right if one is left else left

@@ -310,7 +310,9 @@ def embedding(machine: Machine, layer: Object, arguments: Arguments) -> Value:
             )
         if value.shape is not None and width is not None:
             shape = (*value.shape, width)
-    return machine.derived(value, shape=shape, dtype="float32", has_parameters=not layer.frozen)
+    return machine.derived(
+        value, shape=shape, dtype=dtype_of(layer, ""), has_parameters=not layer.frozen
+    )
 
 
 # --- Shapes

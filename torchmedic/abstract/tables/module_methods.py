@@ -58,8 +58,9 @@ def _to(machine: Machine, module: Object, arguments: Arguments) -> Value:
         dtype = dtype_named(value) or dtype
     if dtype.startswith(("float", "bfloat")):
         for _, part in machine.tree_of(module):
-            for weight in part.state.get("parameters", {}).values():
-                machine.set(weight, "dtype", dtype)
+            for weight in (*part.state.get("parameters", {}).values(), *part.attributes.values()):
+                if isinstance(weight, Tensor) and weight.dtype.startswith(("float", "bfloat")):
+                    machine.set(weight, "dtype", dtype)
     return module
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from torchmedic.abstract.expressions import size_of
@@ -15,6 +15,7 @@ from torchmedic.abstract.values import (
     Const,
     Data,
     External,
+    Number,
     Sequence,
     Tensor,
     Unknown,
@@ -58,6 +59,8 @@ def sizes_in(values: list[Value]) -> list[Size | None] | None:
         if not values[0].is_exact:
             return None
         values = list(values[0].items)
+    elif len(values) == 1 and size_of(values[0]) is None:
+        return None  # it may be a tuple
     if any(isinstance(v, Sequence) for v in values):
         return None
     return [size_of(v) for v in values]
@@ -329,17 +332,24 @@ def _to(machine: Machine, tensor: Tensor, arguments: Arguments) -> Value:
             return retyped(machine, tensor, value.dtype)
         if dtype := dtype_named(value):
             return retyped(machine, tensor, dtype)
-        if isinstance(value, Unknown) and not _is_device(value):
-            return retyped(machine, tensor, "" if _may_be_dtype(value) else tensor.dtype)
+    if any(_may_be_dtype(node, value) for node, value in _written(arguments)):
+        return retyped(machine, tensor, "")
     return same(machine, tensor, tensor.shape)
 
 
-def _is_device(value: Unknown) -> bool:
-    return value.hint == "torch.device" or "device" in value.why
+def _written(arguments: Arguments) -> Iterable[tuple[ast.expr, Value]]:
+    if not isinstance(arguments.node, ast.Call):
+        return []
+    nodes = [*arguments.node.args, *(k.value for k in arguments.node.keywords)]
+    return zip(nodes, arguments.all(), strict=False)
 
 
-def _may_be_dtype(value: Unknown) -> bool:
-    return "dtype" in value.why or "type" in value.why
+def _may_be_dtype(node: ast.expr, value: Value) -> bool:
+    """`.to(something)`: a device is known by its type, its constant, or at least its name."""
+    if isinstance(value, (Const, Number)) or getattr(value, "hint", "") == "torch.device":
+        return False
+    text = ast.unparse(node).lower()
+    return not any(word in text for word in ("dev", "cuda", "cpu", "gpu", "rank"))
 
 
 # --- the backward pass
