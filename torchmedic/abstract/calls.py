@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 
+from torchmedic.abstract.definitions import Definitions
 from torchmedic.abstract.machine import DEEPEST, Flow, Frame
 from torchmedic.abstract.registry import CALLS, CLASSES, FUNCTIONS, MADE, METHODS, canonical
-from torchmedic.abstract.statements import Statements
 from torchmedic.abstract.values import (
     Arguments,
     Bound,
@@ -55,7 +55,7 @@ HARMLESS += (
 )
 
 
-class Calls(Statements):
+class Calls(Definitions):
     """Follows calls into the user's code; asks the tables about libraries; else the result is unknown."""
 
     def call(self, function: Value, arguments: Arguments) -> Value:

@@ -27,17 +27,18 @@ from torchmedic.abstract.values import (
 )
 from torchmedic.observed.trace import Branch
 
+_METHODS = {kind: f"_{kind.__name__.lower()}" for kind in ast.expr.__subclasses__()}
+
 
 class Expressions(Operators):
     """Evaluates expressions. What it can't tell is `Unknown`, with the graphs that may be in it."""
 
     def evaluate(self, node: ast.expr) -> Value:
         self.tick()
-        frame = self.frame
+        frame = self.frames[-1]
         outer, frame.node = frame.node, node
         try:
-            method = getattr(self, f"_{type(node).__name__.lower()}", None)
-            return method(node) if method else self._other(node)
+            return getattr(self, _METHODS[type(node)], self._other)(node)
         finally:
             frame.node = outer
 

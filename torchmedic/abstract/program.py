@@ -314,6 +314,13 @@ def _kinds(value: Value) -> tuple[str, ...]:
 
 def _is_heavy(node: ast.For) -> bool:
     """True if the body holds another loop or trains: walking it once for every item would take too long."""
+    known: bool | None = getattr(node, "_torchmedic_is_heavy", None)
+    if known is None:
+        known = node._torchmedic_is_heavy = _holds_loop(node)  # type: ignore[attr-defined]
+    return known
+
+
+def _holds_loop(node: ast.For) -> bool:
     for statement in node.body:
         for part in ast.walk(statement):
             if isinstance(part, (ast.For, ast.While)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from torchmedic.abstract.values import Arguments, Object, Tensor, Value
@@ -45,6 +46,7 @@ _HOMES = (
 )
 
 
+@cache
 def canonical(name: str) -> str:
     """The documented name of a thing that has several: `torch.nn.modules.linear.Linear` is `torch.nn.Linear`."""
     for pattern, home in _HOMES:

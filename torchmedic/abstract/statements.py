@@ -12,10 +12,7 @@ from torchmedic.abstract.expressions import data_of, is_soft, size_of
 from torchmedic.abstract.machine import Arm, Flow, Writes, joined
 from torchmedic.abstract.sizes import Size
 from torchmedic.abstract.values import (
-    Class,
     Const,
-    External,
-    Function,
     Number,
     Object,
     Scope,
@@ -25,6 +22,8 @@ from torchmedic.abstract.values import (
     Value,
 )
 from torchmedic.observed.trace import Branch, Loop
+
+_METHODS = {kind: f"_do_{kind.__name__.lower()}" for kind in ast.stmt.__subclasses__()}
 
 
 class Statements(Bindings):
@@ -43,7 +42,7 @@ class Statements(Bindings):
         outer, frame.node = frame.node, node
         try:
             method: Callable[[ast.stmt], Flow | None] | None = getattr(
-                self, f"_do_{type(node).__name__.lower()}", None
+                self, _METHODS[type(node)], None
             )
             return (method(node) if method else None) or Flow.NEXT
         finally:
@@ -223,14 +222,12 @@ class Statements(Bindings):
 
     def _forget_counters(self, node: ast.stmt) -> None:
         """Numbers that the loop changes are unknown from its second pass on; arms that test them are both taken."""
-        for part in ast.walk(node):
-            if isinstance(part, ast.AugAssign) and isinstance(part.target, ast.Name):
-                name = part.target.id
-                value = self.frame.local.get(name)
-                if isinstance(value, Const) and type(value.value) is int:
-                    self.write(self.frame.local, name, Number(Size.fresh(name)))
-                elif isinstance(value, Const) and type(value.value) is float:
-                    self.write(self.frame.local, name, Unknown(False))
+        for name in _counters(node):
+            value = self.frame.local.get(name)
+            if isinstance(value, Const) and type(value.value) is int:
+                self.write(self.frame.local, name, Number(Size.fresh(name)))
+            elif isinstance(value, Const) and type(value.value) is float:
+                self.write(self.frame.local, name, Unknown(False))
 
     def _widen(self, before: Scope) -> None:
         """What another pass would change again is unknown after the loop."""
@@ -297,79 +294,6 @@ class Statements(Bindings):
 
     _do_trystar = _do_try
 
-    # --- definitions and imports
-
-    def _do_functiondef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
-        frame = self.frame
-        function: Value = Function(
-            node,
-            frame.source,
-            frame.scope,
-            self.enclosing_scopes(),
-            self.defaults(node.args),
-        )
-        self.define(node, function)
-
-    _do_asyncfunctiondef = _do_functiondef
-
-    def define(self, node: ast.FunctionDef | ast.AsyncFunctionDef, function: Value) -> None:
-        for decorator in reversed(node.decorator_list):
-            function = self.decorated(self.evaluate(decorator), function, decorator)
-        self.bind(node.name, function)
-
-    def enclosing_scopes(self) -> tuple[Scope, ...]:
-        frame = self.frame
-        return (frame.local, *frame.closure) if frame.local is not frame.scope else ()
-
-    def decorated(self, decorator: Value, function: Value, node: ast.expr) -> Value:
-        raise NotImplementedError
-
-    def _do_classdef(self, node: ast.ClassDef) -> None:
-        frame = self.frame
-        bases = tuple(self.evaluate(b) for b in node.bases if not isinstance(b, ast.Starred))
-        cls = Class(node.name, node, frame.source, bases)
-        outer = frame.local
-        closure, frame.closure = frame.closure, self.enclosing_scopes()
-        frame.local = cls.attributes
-        try:
-            self.body(node.body)
-        finally:
-            frame.local, frame.closure = outer, closure
-        for value in cls.attributes.values():
-            held = value
-            while not isinstance(held, Function) and hasattr(held, "function"):
-                held = held.function
-            if isinstance(held, Function) and held.owner is None:
-                held.owner = cls
-        made: Value = cls
-        for decorator in reversed(node.decorator_list):
-            made = self.decorated(self.evaluate(decorator), made, decorator)
-        self.bind(node.name, made)
-
-    def _do_import(self, node: ast.Import) -> None:
-        for alias in node.names:
-            value = self.imported(alias.name, 0)
-            if alias.asname is None and "." in alias.name:
-                value = self.imported(alias.name.split(".")[0], 0)
-            self.bind(alias.asname or alias.name.split(".")[0], value)
-
-    def _do_importfrom(self, node: ast.ImportFrom) -> None:
-        for alias in node.names:
-            if alias.name == "*":
-                self.import_star(node.module or "", node.level)
-            else:
-                value = self.imported_name(node.module or "", node.level, alias.name)
-                self.bind(alias.asname or alias.name, value)
-
-    def imported(self, name: str, level: int) -> Value:
-        return External(name)
-
-    def imported_name(self, module: str, level: int, name: str) -> Value:
-        return External(f"{module}.{name}")
-
-    def import_star(self, module: str, level: int) -> None:
-        return
-
 
 def _loaded(target: ast.expr) -> ast.expr:
     """The target of `+=` as something to read: same place, other context."""
@@ -382,6 +306,16 @@ def _loaded(target: ast.expr) -> ast.expr:
     else:
         return target
     return ast.copy_location(load, target)
+
+
+def _counters(node: ast.stmt) -> frozenset[str]:
+    """Names that `+=` and the like change in the loop."""
+    known: frozenset[str] | None = getattr(node, "_torchmedic_counters", None)
+    if known is None:
+        targets = (p.target for p in ast.walk(node) if isinstance(p, ast.AugAssign))
+        known = frozenset(t.id for t in targets if isinstance(t, ast.Name))
+        node._torchmedic_counters = known  # type: ignore[attr-defined]
+    return known
 
 
 def _captured(node: ast.Match) -> list[str]:
