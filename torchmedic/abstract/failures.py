@@ -11,6 +11,7 @@ from torchmedic.abstract.modules import Modules, Row
 from torchmedic.abstract.registry import BASES, DEFAULTS
 from torchmedic.abstract.sizes import Size
 from torchmedic.abstract.values import (
+    Arguments,
     Const,
     Object,
     Sequence,
@@ -189,6 +190,50 @@ class Failures(Modules):
             if isinstance(value, Tensor) and value.is_parameter and (told := tensor(value)):
                 found[name] = told
         return found
+
+    def assign_attribute(self, thing: Value, name: str, value: Value) -> None:
+        if isinstance(thing, Object) and thing.cls is not None and not thing.state.get("is_set_up"):
+            self._check_set_up(thing, value)
+        super().assign_attribute(thing, name, value)
+
+    def _check_set_up(self, thing: Object, value: Value) -> None:
+        """A module takes children and parameters only after `Module.__init__` made the dicts for them."""
+        function = self.frame.function
+        if (
+            function is None
+            or function.name != "__init__"
+            or set(thing.kinds) != {"torch.nn.Module"}
+        ):
+            return
+        if isinstance(value, Object) and self.is_module(value):
+            self.fail("AttributeError", "cannot assign module before Module.__init__() call")
+        elif isinstance(value, Tensor) and value.kind == "Parameter":
+            self.fail("AttributeError", "cannot assign parameters before Module.__init__() call")
+
+    def _forward(self, module: Object, arguments: Arguments) -> Value:
+        if (
+            (set(module.kinds) == {"torch.nn.Module"} and module.cls is not None)
+            or module.type in ("torch.nn.ModuleList", "torch.nn.ModuleDict")
+        ) and not (self.own_method(module, "forward") or "forward" in module.attributes):
+            self.fail(
+                "NotImplementedError",
+                f'Module [{module.type_name}] is missing the required "forward" function',
+                ("_forward_unimplemented", {}),
+            )
+        return super()._forward(module, arguments)
+
+    def augmented(self, before: Value) -> None:
+        if (
+            isinstance(before, Tensor)
+            and before.is_leaf
+            and before.graph
+            and before.library == "torch"
+            and self.modes["grad"] is True
+        ):
+            self.fail(
+                "RuntimeError",
+                "a leaf Variable that requires grad is being used in an in-place operation.",
+            )
 
 
 def _plain(value: object) -> object:

@@ -129,6 +129,14 @@ class Modules(Managers):
                 return True
         return None if unknown or self.is_open(module) else False
 
+    def is_without_parameters(self, module: Object) -> bool:
+        """True if there is certainly no parameter in it, trainable or not."""
+        return not self.is_open(module) and not any(
+            part.state.get("parameters")
+            or any(isinstance(v, Tensor) for v in (*part.attributes.values(), *part.items))
+            for _, part in self.tree_of(module)
+        )
+
     # --- calls
 
     def call_object(self, thing: Object, arguments: Arguments) -> Value:

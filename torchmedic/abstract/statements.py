@@ -66,6 +66,7 @@ class Statements(Bindings):
         load = _loaded(node.target)
         before = self.evaluate(load)
         value = self.evaluate(node.value)
+        self.augmented(before)
         result = self.binary(node.op, before, value)
         if self._is_counted(before):
             soft = is_soft(before)
@@ -86,6 +87,9 @@ class Statements(Bindings):
         return any(not loop.iteration < 0 for loop in self.loops) and isinstance(
             value, (Const, Number)
         )
+
+    def augmented(self, before: Value) -> None:
+        """`x += …` changes a tensor in place."""
 
     def accumulated(self, node: ast.AugAssign, before: Value, value: Value, result: Value) -> Value:
         return result

@@ -67,6 +67,8 @@ def _to(machine: Machine, module: Object, arguments: Arguments) -> Value:
 @module_method("parameters")
 def _parameters(machine: Machine, module: Object, arguments: Arguments) -> Value:
     owners = machine.inside(module)
+    if machine.is_without_parameters(module):
+        return Sequence("list", owners=owners)
     return Sequence("list", rest=_any_parameter(machine, module), owners=owners)
 
 
@@ -176,8 +178,16 @@ def _entries(machine: Machine, module: Object, arguments: Arguments) -> Value:
 
 @module_method("super.__init__")
 def _base_init(machine: Machine, module: Object, arguments: Arguments) -> Value:
-    machine.write(module.state, "is_initialised", True)
+    machine.write(module.state, "is_set_up", True)
     machine.construct_base(module, arguments)
+    return Const(None)
+
+
+@function("torch.nn.Module.__init__")
+def _module_init(machine: Machine, arguments: Arguments) -> Value:
+    thing = arguments.get(0)
+    if isinstance(thing, Object):
+        machine.write(thing.state, "is_set_up", True)
     return Const(None)
 
 

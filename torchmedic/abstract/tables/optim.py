@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from torchmedic.abstract.describe import describe
 from torchmedic.abstract.registry import CLASSES, called, constructor, function, made, method
 from torchmedic.abstract.sizes import Size
+from torchmedic.abstract.tables.backward import backward
 from torchmedic.abstract.tables.events import constant
-from torchmedic.abstract.tables.tensors import backward
 from torchmedic.abstract.values import (
     Arguments,
     Const,
@@ -62,6 +62,8 @@ def owners_of(value: Value | None) -> frozenset[int] | None:
 def _made(machine: Machine, thing: Object, arguments: Arguments) -> Value:
     given = arguments.get(0, "params")
     thing.state["holds"] = owners_of(given)
+    if isinstance(given, Sequence) and given.is_exact and not given.items:
+        machine.fail("ValueError", "optimizer got an empty parameter list")
     machine.emit("optimizer", thing, type=thing.type_name, holds=thing.state["holds"])
     return thing
 

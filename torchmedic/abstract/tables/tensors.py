@@ -13,7 +13,6 @@ from torchmedic.abstract.tables.events import constant, converted
 from torchmedic.abstract.values import (
     Arguments,
     Const,
-    Data,
     External,
     Number,
     Sequence,
@@ -350,21 +349,6 @@ def _may_be_dtype(node: ast.expr, value: Value) -> bool:
         return False
     text = ast.unparse(node).lower()
     return not any(word in text for word in ("dev", "cuda", "cpu", "gpu", "rank"))
-
-
-# --- the backward pass
-
-
-def backward(machine: Machine, value: Data, arguments: Arguments) -> Value:
-    called = arguments.node.func if isinstance(arguments.node, ast.Call) else None
-    name = ast.unparse(called.value) if isinstance(called, ast.Attribute) else ""
-    machine.emit("backward", value, name, calls=value.calls, sums=value.sums, graph=value.graph)
-    return Const(None)
-
-
-@tensor_method("backward")
-def _backward(machine: Machine, tensor: Tensor, arguments: Arguments) -> Value:
-    return backward(machine, tensor, arguments)
 
 
 def _as_function(name: str) -> None:
