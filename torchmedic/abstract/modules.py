@@ -13,6 +13,7 @@ from torchmedic.abstract.sizes import Size
 from torchmedic.abstract.values import (
     Arguments,
     Bound,
+    Choice,
     Const,
     Data,
     Object,
@@ -71,11 +72,16 @@ class Modules(Managers):
     def children_of(self, module: Object) -> Iterator[tuple[str, Object]]:
         """(name, module) of those registered in it."""
         for name, value in module.attributes.items():
-            if isinstance(value, Object) and self.is_module(value):
-                yield name, value
+            yield from ((name, one) for one in self._modules_in(value))
         for index, item in enumerate(module.items):
-            if isinstance(item, Object) and self.is_module(item):
-                yield (module.keys[index] if index < len(module.keys) else str(index)), item
+            name = module.keys[index] if index < len(module.keys) else str(index)
+            yield from ((name, one) for one in self._modules_in(item))
+
+    def _modules_in(self, value: object) -> Iterator[Object]:
+        """The module, or each that it may be."""
+        for one in value.values if isinstance(value, Choice) else (value,):
+            if isinstance(one, Object) and self.is_module(one):
+                yield one
 
     def tree_of(
         self, module: Object, prefix: str = "", depth: int = 12
@@ -94,12 +100,25 @@ class Modules(Managers):
         for _, part in self.tree_of(module):
             if part.escaped or part.state.get("is_open"):
                 return True
-            if any(isinstance(v, Unknown) for v in (*part.attributes.values(), *part.items)):
+            if any(self._may_be_module(v) for v in (*part.attributes.values(), *part.items)):
                 return True
             known = not part.cls and (part.type in CALLS or part.type in CONTAINERS + WRAPPERS)
             if part.cls is None and not known:
                 return True
         return False
+
+    def _may_be_module(self, value: object) -> bool:
+        """True for what is not known to be a module, and may be one."""
+        if isinstance(value, (Unknown, Choice, Bound)):
+            return True
+        return isinstance(value, Object) and not (
+            self.is_module(value)
+            or all(k.startswith(("builtins.", "argparse.")) for k in value.kinds)
+        )
+
+    def library_attribute(self, value: Object, name: str) -> Value:
+        held = value.state.get("parameters", {}).get(name)
+        return held if isinstance(held, Value) else super().library_attribute(value, name)
 
     def mode_dependent(self, module: Object) -> tuple[str, ...]:
         """Types of the layers below that act differently in training, and are in training mode now."""

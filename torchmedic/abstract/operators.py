@@ -10,6 +10,7 @@ from typing import Any
 from torchmedic.abstract.machine import State
 from torchmedic.abstract.sizes import Size
 from torchmedic.abstract.values import (
+    Bound,
     Choice,
     Class,
     Const,
@@ -89,6 +90,10 @@ def data_of(*values: Value, depth: int = 3) -> list[Data]:
             )
         elif depth and isinstance(value, Choice):
             found += data_of(*value.values, depth=depth - 1)
+        elif isinstance(value, Bound):
+            found += data_of(value.receiver, depth=depth) or [Unknown()]
+        elif isinstance(value, (Object, Iterator)):
+            found.append(Unknown())
     return found
 
 

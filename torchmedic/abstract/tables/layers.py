@@ -70,6 +70,16 @@ def parameter(machine: Machine, layer: Object, *sizes: Size | None) -> None:
         True, shape=shape, dtype=name, is_leaf=True, is_parameter=True, owners=frozenset({layer.id})
     )
     layer.state["parameters"] = {"weight": weight}
+    if plain(setting(layer, "bias")) is not False and sizes and "Embedding" not in layer.type:
+        bias = (sizes[0],) if sizes[0] is not None else None
+        layer.state["parameters"]["bias"] = Tensor(
+            True,
+            shape=bias,
+            dtype=name,
+            is_leaf=True,
+            is_parameter=True,
+            owners=frozenset({layer.id}),
+        )
 
 
 def dtype_of(layer: Object, given: str) -> str:

@@ -43,8 +43,7 @@ def _range(machine: Machine, arguments: Arguments) -> Value:
     given = arguments.args
     bounds = [size_of(v) for v in given]
     numbers = [b.constant if b is not None else None for b in bounds]
-    soft = is_soft(*given)
-    if given and None not in numbers and not soft:
+    if given and None not in numbers:
         try:
             walked = range(*numbers)  # type: ignore[arg-type]
         except (TypeError, ValueError):

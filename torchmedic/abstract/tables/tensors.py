@@ -278,6 +278,13 @@ def _detach(machine: Machine, tensor: Tensor, arguments: Arguments) -> Value:
     )
 
 
+@tensor_method("requires_grad_")
+def _requires_grad(machine: Machine, tensor: Tensor, arguments: Arguments) -> Value:
+    given = arguments.get(0, "requires_grad")
+    machine.set(tensor, "graph", machine.truth(given) if given is not None else True)
+    return tensor
+
+
 @tensor_method("item", "tolist")
 def _item(machine: Machine, tensor: Tensor, arguments: Arguments) -> Value:
     converted(machine, tensor, "item")
