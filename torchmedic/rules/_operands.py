@@ -137,7 +137,11 @@ def _tensor(frame: Frame, source: Source, node: ast.expr) -> Tensor | None:
 
 
 def offender(
-    failure: Failure, is_bad: Callable[[Tensor], bool], is_target: bool, is_index: bool
+    failure: Failure,
+    is_bad: Callable[[Tensor], bool],
+    is_target: bool = False,
+    is_index: bool = False,
+    is_mask: bool = False,
 ) -> Operand | None:
     """The operand whose tensor is bad; where no values are known, the one in the place that the message means."""
     found = operation(failure)
@@ -149,6 +153,8 @@ def offender(
         arguments.sort(key=lambda o: o.name not in _TARGETS and o.position != 1)
     elif is_index:
         arguments.reverse()
+    elif is_mask:
+        arguments.sort(key=lambda o: "mask" not in o.name and "mask" not in o.code)
     bad = [o for o in arguments if o.tensor is not None and is_bad(o.tensor)]
     bad += [o for o in all_of if o.name == "self" and o.tensor is not None and is_bad(o.tensor)]
     if bad:
