@@ -58,7 +58,10 @@ def default_limit(seconds: float) -> float:
 
 
 def proven(diagnosis: Diagnosis, launch: Launch, goal: Goal, limit: float) -> Diagnosis:
-    """The diagnosis with its fixes tried: verified ones first, and pointing at what the best of them changes."""
+    """The diagnosis with its fixes tried: verified ones first, and pointing at what the best of them changes.
+
+    Of fixes that were put together only those that passed are told, and then none of their parts.
+    """
     candidates = diagnosis.fixes[:MOST_CANDIDATES]
     trials = list(try_fixes(launch, candidates, goal, limit))
     tried: dict[Edits, tuple[Text, ...]] = {fix.edits: (fix.title,) for fix in diagnosis.fixes}
@@ -71,14 +74,18 @@ def proven(diagnosis: Diagnosis, launch: Launch, goal: Goal, limit: float) -> Di
         control = next((t.control for t in trials if t.control), None)
         trials = [*try_fixes(launch, combined, goal, limit, control=control), *trials]
     order = {True: 0, None: 1, False: 2}
-    passed = [set(t.fix.edits) for t in trials if t.outcome.value]
-    told = (t for t in trials if not any(set(t.fix.edits) < edits for edits in passed))
+    alone, passed = {fix.edits for fix in candidates}, [t for t in trials if t.outcome.value]
+    told = [t for t in trials if t in passed or (t.fix.edits in alone and not _is_part(t, passed))]
     fixes = sorted((as_fix(t) for t in told), key=lambda f: order[f.verified])
     best = fixes[0] if fixes and fixes[0].verified else None
     at = diagnosis.at
     if best is not None and at is not None and not any(_is_within(e.span, at) for e in best.edits):
         at = best.edits[0].span
     return replace(diagnosis, at=at, fixes=(*fixes, *diagnosis.fixes[MOST_CANDIDATES:]))
+
+
+def _is_part(trial: Trial, passed: Sequence[Trial]) -> bool:
+    return any(set(trial.fix.edits) < set(other.fix.edits) for other in passed)
 
 
 def _is_within(edit: Span, at: Span) -> bool:

@@ -73,7 +73,7 @@ def _loss_call(
     start = backward.args[0] if receiver is None or is_module(source, receiver) else receiver
     for origin in origins(failure, frame, start, source):
         if isinstance(origin.node, ast.Call) and _compares(origin.source, origin.node):
-            return origin.source, _frame_of(failure, origin.source, origin.node), origin.node
+            return origin.source, frame_of(failure, origin.source, origin.node), origin.node
     kind = frame.values["self"].type if "self" in frame.values else ""
     calls = [
         (other, call)
@@ -84,7 +84,7 @@ def _loss_call(
     calls.sort(key=lambda c: kind not in [k.name for k in _classes(*c)])
     if not calls:
         return None
-    return calls[0][0], _frame_of(failure, *calls[0]), calls[0][1]
+    return calls[0][0], frame_of(failure, *calls[0]), calls[0][1]
 
 
 def _classes(source: Source, node: ast.AST) -> Iterator[ast.ClassDef]:
@@ -101,7 +101,8 @@ def _is_loss(name: str) -> bool:
     return any(part in name.lower() for part in ("loss", "criterion", "entropy", "bce", "mse"))
 
 
-def _frame_of(failure: Failure, source: Source, node: ast.AST) -> Frame:
+def frame_of(failure: Failure, source: Source, node: ast.AST) -> Frame:
+    """The innermost frame on the stack whose function holds this node; NOWHERE if there is none."""
     scope = source.function_of(node)
     name = scope.name if scope else "<module>"
     for frame in reversed(failure.frames):
