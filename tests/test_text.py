@@ -305,6 +305,32 @@ def test_spawned_process() -> None:
     assert len(failure.frames) == 7
 
 
+BOOTSTRAP = "<string> 1 <module>\n/v/lib/python3.10/multiprocessing/spawn.py 126 _main"
+
+
+def test_the_line_that_starts_a_process_is_not_the_users() -> None:
+    lost = "AttributeError: Can't get attribute 'Songs' on <module '__main__' (built-in)>"
+    assert read(failing(BOOTSTRAP, lost)).user_frame is None
+    windows = BOOTSTRAP.replace(
+        "/v/lib/python3.10/multiprocessing/", "C:\\Python310\\lib\\multiprocessing\\"
+    )
+    assert read(failing(windows, lost)).user_frame is None
+    own = read(
+        failing("<string> 1 <module>\n/v/lib/python3.10/json/decoder.py 3 decode", "ValueError: x")
+    )
+    assert own.user_frame is not None and own.user_frame.at.path == "<string>"
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_the_parent_tells_where_a_process_was_started(is_first: bool) -> None:
+    lost = failing(BOOTSTRAP, "AttributeError: Can't get attribute 'Songs' on <module '__main__'>")
+    gone = failing(PARENT, "RuntimeError: DataLoader worker (pid(s) 5120) exited unexpectedly")
+    text = lost + gone if is_first else gone + lost
+    assert (read(text).type, place(text)) == ("AttributeError", ("/home/kim/train.py", 12))
+    child = BOOTSTRAP + "\n/home/kim/data.py 4 <module>"
+    assert place(failing(child, "ImportError: x") + gone) == ("/home/kim/data.py", 4)
+
+
 def test_process_pool() -> None:
     failure = read(
         f'concurrent.futures.process._RemoteTraceback: \n"""\n{INNER}"""\n{CAUSE}{OUTER}'

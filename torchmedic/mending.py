@@ -5,20 +5,22 @@ from __future__ import annotations
 import os
 import resource
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import groupby, islice
 
 from torchmedic.engine import diagnose
 from torchmedic.fix.child import Goal, Launch
 from torchmedic.fix.patch import parses, with_diff
 from torchmedic.fix.verify import Trial, as_fix, try_fixes
-from torchmedic.model import Diagnosis, Fix, Span, Text
+from torchmedic.model import Diagnosis, Edit, Fix, Span, Text
 from torchmedic.observed import Failure
 from torchmedic.probes.frames import is_user
 from torchmedic.probes.launch import Program
 
+Edits = tuple[Edit, ...]
 MOST_CANDIDATES = 4
-ROUNDS = 2  # further mistakes that may be mended along with the first
+ROUNDS = 3  # further mistakes that may be mended along with the first
 SHORTEST, LONGEST = 40.0, 900.0  # seconds for one trial
 
 
@@ -56,19 +58,25 @@ def default_limit(seconds: float) -> float:
 
 
 def proven(diagnosis: Diagnosis, launch: Launch, goal: Goal, limit: float) -> Diagnosis:
-    """The diagnosis with its fixes tried: verified ones first, and pointing at what the best of them changes."""
+    """The diagnosis with its fixes tried: verified ones first, and pointing at what the best of them changes.
+
+    Of fixes that were put together only those that passed are told, and then none of their parts.
+    """
     candidates = diagnosis.fixes[:MOST_CANDIDATES]
     trials = list(try_fixes(launch, candidates, goal, limit))
+    tried: dict[Edits, tuple[Text, ...]] = {fix.edits: (fix.title,) for fix in diagnosis.fixes}
     for _ in range(ROUNDS):
         if any(t.outcome.value for t in trials):
             break
-        combined = [fix for t in trials if (fix := _extended(t)) is not None][:2]
+        combined = list(islice(_combinations(trials, tried), 2))
         if not combined:
             break
         control = next((t.control for t in trials if t.control), None)
         trials = [*try_fixes(launch, combined, goal, limit, control=control), *trials]
     order = {True: 0, None: 1, False: 2}
-    fixes = sorted((as_fix(t) for t in trials), key=lambda f: order[f.verified])
+    alone, passed = {fix.edits for fix in candidates}, [t for t in trials if t.outcome.value]
+    told = [t for t in trials if t in passed or (t.fix.edits in alone and not _is_part(t, passed))]
+    fixes = sorted((as_fix(t) for t in told), key=lambda f: order[f.verified])
     best = fixes[0] if fixes and fixes[0].verified else None
     at = diagnosis.at
     if best is not None and at is not None and not any(_is_within(e.span, at) for e in best.edits):
@@ -76,24 +84,43 @@ def proven(diagnosis: Diagnosis, launch: Launch, goal: Goal, limit: float) -> Di
     return replace(diagnosis, at=at, fixes=(*fixes, *diagnosis.fixes[MOST_CANDIDATES:]))
 
 
+def _is_part(trial: Trial, passed: Sequence[Trial]) -> bool:
+    return any(set(trial.fix.edits) < set(other.fix.edits) for other in passed)
+
+
 def _is_within(edit: Span, at: Span) -> bool:
     return edit.path == at.path and at.line <= edit.line <= (at.end_line or at.line)
 
 
-def _extended(trial: Trial) -> Fix | None:
-    """The fix and the first one of the next mistake that it uncovered, together."""
-    if trial.next_failure is None:
-        return None
-    for diagnosis in diagnose(trial.next_failure, lambda rule, error: None):
-        for fix in diagnosis.fixes:
-            title = Text(
-                f"{trial.fix.title.en}; then {fix.title.en}",
-                f"{trial.fix.title.ko}, 그다음 {fix.title.ko}",
-            )
-            both = Fix((*trial.fix.edits, *fix.edits), title)
+def _combinations(trials: Sequence[Trial], tried: dict[Edits, tuple[Text, ...]]) -> Iterator[Fix]:
+    """Of each trial that failed: its fix and the first new one of the mistake that it uncovered, together.
+
+    `tried` maps the edits of every fix so far to the titles of its parts. A fix that was tried by itself is no news:
+    the mended copy then failed as before.
+    """
+    for trial in trials:
+        found = diagnose(trial.next_failure, lambda rule, error: None) if trial.next_failure else ()
+        for fix in (fix for diagnosis in found for fix in diagnosis.fixes):
+            edits = (*trial.fix.edits, *fix.edits)
+            titles = (*tried[trial.fix.edits], fix.title)
+            both = Fix(edits, _together(titles))
+            if fix.edits in tried or edits in tried or set(fix.edits) & set(trial.fix.edits):
+                continue
             try:
-                if parses(both):
-                    return with_diff(both)
+                is_whole = parses(both)
             except ValueError:  # the edits overlap
                 continue
-    return None
+            if is_whole:
+                tried[edits] = titles
+                yield with_diff(both)
+                break
+
+
+def _together(titles: Sequence[Text]) -> Text:
+    """What several fixes do, one after the other; what is done again is counted."""
+    en, ko = [], []
+    for title, again in groupby(titles):
+        count = len(list(again))
+        en.append(f"{title.en}, in {count} places" if count > 1 else title.en)
+        ko.append(f"{title.ko} ({count}곳)" if count > 1 else title.ko)
+    return Text("; then ".join(en), ", 그다음 ".join(ko))

@@ -55,7 +55,7 @@ class Trial:
             self.tell("step", compiled=_is_compiled())
 
     def crashed(self, error: BaseException) -> None:
-        """Tell what was raised and where; leave the whole `Failure` behind if it isn't the crash we look into."""
+        """Tell what was raised and where; leave the whole `Failure` behind if somebody is to read it."""
         if os.getpid() != self.pid:
             return
         stop_tracing()
@@ -67,7 +67,7 @@ class Trial:
         path, line, is_copy = self._user_place(error)
         is_same = self._is_the_crash(kind, message, path, line)
         has_failure = False
-        if self.spec["on_crash"] and not is_same:
+        if self.spec["on_crash"]:
             with suppress(Exception):
                 has_failure = self._leave(error)
         self.tell(

@@ -75,8 +75,9 @@ class Control:
 
 @dataclass(frozen=True)
 class Trial:
-    """What became of one fix. `next_failure`: the other error that came after the mended one, in the places of the
-    user's own files, so that the edits of its fixes can be added to this fix's."""
+    """What became of one fix. `next_failure`: the error that the mended copy ended with, in the places of the user's
+    own files, so that the edits of its fixes can be added to this fix's. It may have come at the same statement: two
+    inputs can have the same mistake."""
 
     fix: Fix
     outcome: Outcome
@@ -322,7 +323,7 @@ class _Judge:
         if not error["is_copy"]:
             return _Verdict(Outcome.UNCLEAR, filled(say.LOADED_ELSEWHERE, file=error["file"]))
         if error["is_same"]:
-            return _Verdict(Outcome.FAILED, _about(say.STILL_FAILS, error))
+            return _Verdict(Outcome.FAILED, _about(say.STILL_FAILS, error), has_next=True)
         if "ermission denied" in str(error["message"]):
             return _Verdict(Outcome.UNCLEAR, filled(say.REFUSED, error=_shown(error)))
         if control is None:

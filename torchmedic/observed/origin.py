@@ -29,18 +29,8 @@ from torchmedic.observed.source import Function, Source
 
 DEPTH = 40
 _WRAPPERS = {
-    "enumerate",
-    "tqdm",
-    "list",
-    "iter",
-    "reversed",
-    "tuple",
-    "track",
-    "trange",
-    "islice",
-    "cycle",
-    "next",
-}
+    "enumerate", "tqdm", "list", "iter", "reversed", "tuple", "track", "trange", "islice", "cycle", "next",
+}  # fmt: skip
 
 
 class Origin(NamedTuple):
@@ -77,6 +67,9 @@ class _Tracer:
         self.project = project
         self.frames = frames
         self.seen: set[tuple[int, Path]] = set()
+        self.entered: dict[
+            int, tuple[Source, ast.Call, int | None]
+        ] = {}  # by function, off the stack
 
     def follow(
         self, source: Source, node: ast.expr, path: Path, frame: int | None, depth: int
@@ -172,7 +165,7 @@ class _Tracer:
     def _parameter(
         self, source: Source, scope: Function, name: str, path: Path, frame: int | None
     ) -> Iterator[tuple[Source, ast.expr, Path, int | None]]:
-        """The argument at the call on the stack; else at the first call that the project makes."""
+        """The argument at the call on the stack, else at the one that led here, else at the project's first."""
         if frame is not None:
             for caller in range(frame - 1, -1, -1):
                 found = expression_at(self.failure, self.frames[caller])
@@ -183,6 +176,12 @@ class _Tracer:
                         yield found[0], given[0], (*given[1], *path), caller
                         return
                 break
+        if frame is None and id(scope) in self.entered:
+            where, call, caller_frame = self.entered[id(scope)]
+            given = passed(source, scope, name, call, where)
+            if given is not None:
+                yield where, given[0], (*given[1], *path), caller_frame
+                return
         owner = source.parent(scope)
         defined = Defined(
             source, owner if isinstance(owner, ast.ClassDef) and scope.name == "__init__" else scope
@@ -270,6 +269,7 @@ class _Tracer:
         if defined is not None and isinstance(defined.node, ast.ClassDef):
             return
         if defined is not None:
+            self.entered[id(defined.node)] = source, node, frame
             for value in returned(defined.node)[:1]:
                 yield defined.source, value, path, None
             return

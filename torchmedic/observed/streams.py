@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-HEADER = "Traceback (most recent call last)"
+from torchmedic.observed.panels import HEADER, has_panel, without_panels
+
 LOOK = 2000  # characters of a line that patterns look at; a line may be megabytes long
 _MAX_PREFIX = 200
 _MAX_SHAPES = 16  # kinds of prefix in one log; each makes the pattern below longer
@@ -56,7 +57,8 @@ def clean(text: str) -> list[str]:
     text = text.replace("\xa0", " ").replace("\0", "")
     if f"{HEADER}:\\n" in text:  # a JSON log: one record on one line
         text = "\n".join(_unescaped(line) for line in text.split("\n"))
-    return text.split("\n")
+    lines = text.split("\n")
+    return without_panels(lines) if has_panel(text) else lines
 
 
 def _unescaped(line: str) -> str:

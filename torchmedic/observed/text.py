@@ -12,7 +12,14 @@ from torchmedic.observed.messages import bare_message, keywords
 from torchmedic.observed.paths import is_user_path
 from torchmedic.observed.pytest_output import first_failure
 from torchmedic.observed.streams import LOOK, Stream, streams, without_prefix
-from torchmedic.observed.tracebacks import ENDING, frame_of, is_start, read_chain, read_message
+from torchmedic.observed.tracebacks import (
+    ENDING,
+    frame_of,
+    is_start,
+    read_chain,
+    read_message,
+    starts_in_bootstrap,
+)
 
 __all__ = ["failure_from_text", "is_user_path", "keywords"]
 
@@ -73,13 +80,24 @@ def failure_from_text(text: str) -> Failure | None:
         named = _choose(c for stream in parts for c in _named(stream))
         if named is not None and (chosen is None or named.rank < chosen.rank):
             chosen = named
-    failure = _whole(chosen) if chosen else None
+    failure = _with_parent(_whole(chosen), chosen, found) if chosen else None
     if failure is None and (message := bare_message([line for s in parts for line in s.lines])):
         failure = Failure("", message)
     if failure is None and found:  # a traceback whose end was not pasted
         failure = found[-1].failure
     if failure is not None and culprits:
         failure = replace(failure, culprits=tuple(culprits[-1:]))
+    return failure
+
+
+def _with_parent(failure: Failure, chosen: _Candidate, candidates: Iterable[_Candidate]) -> Failure:
+    """An error of a process that multiprocessing was starting, behind the frames that waited for it in its parent."""
+    if not starts_in_bootstrap(failure):
+        return failure
+    for other in candidates:
+        is_parent = other.process == chosen.process and other.rank == _CONSEQUENCE
+        if is_parent and other.failure.user_frame is not None:
+            return replace(failure, frames=(*other.failure.frames, *failure.frames))
     return failure
 
 

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from torchmedic.model import Span
 from torchmedic.observed.failure import Failure, Frame
+from torchmedic.observed.panels import HEADER
 from torchmedic.observed.paths import is_user_path
-from torchmedic.observed.streams import HEADER, LOOK
+from torchmedic.observed.streams import LOOK
 
 _NUMBER = r"(\d{1,9})"
 _PYTHON_FRAME = rf"(\s*)File [\"“](.+?)[\"”], line {_NUMBER}(?:, in (.+))?$"
@@ -52,6 +53,7 @@ _PARAGRAPH = (
     r"|Original |-- Process \d|If |You can |Compile with|CUDA kernel|The original|\(\d\) |Found from|Process \d"
     r"|Traceback of|Developer debug|Explanation|Hint|Search for|This error|This (?:probably|can)"
 )
+_BOOTSTRAP = r"multiprocessing[/\\](?:spawn|forkserver|resource_tracker)\.py$"
 # Ways in which one traceback carries another: its message goes on with the inner one.
 _MAX_DEPTH = 8
 _MAX_CAUSES = 16
@@ -147,6 +149,9 @@ def _read_one(lines: list[str], start: int, depth: int) -> tuple[Failure, int]:
     margin, name, first = raised
     message, i = read_message(lines, i + 1, first, margin)
     failure = Failure(name.rpartition(".")[2], message, tuple(frames))
+    if starts_in_bootstrap(failure):
+        frames[0] = replace(frames[0], is_user=False)
+        failure = replace(failure, frames=tuple(frames))
     return _with_inner(failure, lines, i, depth)
 
 
@@ -168,6 +173,12 @@ def _with_inner(failure: Failure, lines: list[str], i: int, depth: int) -> tuple
         return replace(failure, frames=frames), after
     is_worker = "in DataLoader worker process" in failure.message or inner.is_worker
     return replace(inner, frames=frames, is_worker=is_worker), after
+
+
+def starts_in_bootstrap(failure: Failure) -> bool:
+    """True if its outermost frame is the `-c` program by which multiprocessing starts a process."""
+    paths = [frame.at.path for frame in failure.frames[:2]]
+    return len(paths) == 2 and paths[0] == "<string>" and bool(re.search(_BOOTSTRAP, paths[1]))
 
 
 def _is_python_frame(line: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+
 from torchmedic.model import Evidence, Fix, Span, Text, show_value
 from torchmedic.observed import Failure, Tensor
 from torchmedic.observed.origin import Origin
@@ -14,6 +16,7 @@ _CHANGE = Text(
     ko="형식이 정해지는 곳에서 {wanted} 형식으로 만들기",
 )
 _USE = Text(en="convert where it is used: `{code}`", ko="쓰는 곳에서 바꾸기: `{code}`")
+_OPPOSITE = Text(en="write the opposite: `{code}`", ko="반대값으로 쓰기: `{code}`")
 _BORN = Text(en="`{code}` decides the type: {given}", ko="`{code}` 코드가 형식을 정합니다: {given}")
 _HELD = Text(
     en="`{code}` is {given} {shape}; {expected} is needed",
@@ -56,3 +59,15 @@ def numeric(found: Operand) -> tuple[Fix, ...]:
     text = f".astype({spelled(found.source, 'float32', None, for_torch=False)})"
     edit = found.source.insert_after(found.node, text)
     return (Fix((edit,), _USE.fill(code=found.code)),)
+
+
+def opposite(found: Operand) -> tuple[Fix, ...]:
+    """`~mask` in the place of `1 - mask`."""
+    minus = found.source.parent(found.node)
+    if not isinstance(minus, ast.BinOp) or not isinstance(minus.op, ast.Sub):
+        return ()
+    if not isinstance(minus.left, ast.Constant) or minus.left.value != 1:
+        return ()
+    text = found.code if is_plain(found.node) else f"({found.code})"
+    edit = found.source.replace(minus, f"~{text}")
+    return (Fix((edit,), _OPPOSITE.fill(code=f"~{text}")),)

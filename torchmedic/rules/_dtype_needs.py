@@ -3,10 +3,34 @@
 from __future__ import annotations
 
 from torchmedic.observed import Failure, Tensor
-from torchmedic.rules._dtypes import FLOATS
+from torchmedic.rules._dtypes import FLOATS, METHODS, dtype_of
 
 _WHOLE = frozenset({"indices", "labels", "index"})
+_NO_FRACTIONS = frozenset(METHODS.values()) - {"float32", "float64"}
+_BITS = ("bitwise", "lshift", "rshift", "gcd", "lcm")
 _LOSSES = ("loss", "entropy")
+
+
+def is_meant(name: str, facts: dict[str, object]) -> bool:
+    """False where the words are used of other things too, and the types that were read say so.
+
+    Of three types the odd one becomes `given`. "not implemented for 'Float'" is no wish for floating numbers.
+    """
+    facts.pop("types", None)
+    kernel, third = str(facts.pop("kernel", "")), facts.pop("third", None)
+    if third is not None:
+        third = dtype_of(third) or str(third)
+        if facts["given"] == facts["expected"]:
+            facts["given"] = third
+        elif facts["given"] == third:
+            facts["given"], facts["expected"] = facts["expected"], third
+    if name == "minus":
+        facts["given"] = "bool"
+    if name == "whole" and kernel:
+        return facts["given"] in _NO_FRACTIONS and not kernel.startswith(_BITS)
+    return (
+        name != "" or facts["given"] != facts["expected"]
+    )  # the same: it's the devices that differ
 
 
 def form_of(failure: Failure, name: str, facts: dict[str, object]) -> str:
@@ -36,6 +60,8 @@ def wanted_by(failure: Failure, name: str, facts: dict[str, object]) -> str:
     """The type that the layer or loss needs."""
     if name in _WHOLE:
         return "int64"
+    if name == "mask":
+        return "bool"
     if name in ("", "mixed"):
         types = {facts.get("given"), facts.get("expected")}
         of_layer = _parameter_dtype(failure)
@@ -51,6 +77,8 @@ def is_bad(tensor: Tensor, name: str, facts: dict[str, object], wanted: str) -> 
     given = facts.get("given")
     if name in ("", "mixed"):
         return tensor.dtype != wanted and given in (None, tensor.dtype, wanted)
+    if name == "mask":
+        return tensor.dtype not in ("bool", wanted)
     if given is not None:
         return tensor.dtype == given
     if name in _WHOLE:

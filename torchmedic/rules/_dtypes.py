@@ -18,6 +18,7 @@ _METHOD_OF = {dtype: name for name, dtype in METHODS.items()}
 _WORDS = METHODS | {"unsignedchar": "uint8", "longint": "int64", "longlong": "int64"}
 _WORDS |= {"signedchar": "int8", "float64": "float64", "float32": "float32", "float16": "float16"}
 _WORDS |= {n: n for n in ("int64", "int32", "int16", "int8", "uint8")}
+_WORDS |= {n: n for n in ("uint16", "uint32", "uint64")}
 _CONTAINERS = (ast.Tuple, ast.List, ast.Dict)
 FLOATS = frozenset({"float32", "float64", "float16", "bfloat16"})
 _TORCH_MAKERS = {"zeros", "ones", "empty", "full", "rand", "randn", "arange", "linspace", "eye"}
@@ -70,6 +71,9 @@ def spelled(source: Source, wanted: str, old: ast.expr | None, for_torch: bool) 
             return f"{head}.{legacy}" if legacy else written
         return f"{head}.{'long' if wanted == 'int64' else wanted}"
     numpy = written.rpartition(".")[0] or alias(source, "numpy")
+    wanted = (
+        "bool_" if numpy and wanted == "bool" else wanted
+    )  # `np.bool` is missing in 1.24 to 1.26
     return f"{numpy}.{wanted}" if numpy else f'"{wanted}"'
 
 

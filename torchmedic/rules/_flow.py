@@ -59,13 +59,24 @@ def passed(failure: Failure, position: int = 0, *names: str) -> Passed | None:
 
 
 def value_of(frame: Frame, source: Source, node: ast.expr) -> Value | None:
-    """The value that an expression had in the frame: a name, an attribute chain, or an evaluated part."""
+    """The value that an expression had in the frame: a name, an attribute chain, an evaluated part, or an element of
+    such a tuple or dict.
+    """
     code = source.code(node)
     for known in (frame.names, frame.values, frame.parts):
         if code in known:
             return known[code]
     text = ast.unparse(node)
-    return frame.parts.get(text)
+    if text in frame.parts or not isinstance(node, ast.Subscript):
+        return frame.parts.get(text)
+    key = node.slice.value if isinstance(node.slice, ast.Constant) else None
+    group = value_of(frame, source, node.value) if isinstance(key, (str, int)) else None
+    if group is None or group.tensor is not None:
+        return None
+    names = group.keys or range(len(group.items))
+    return next(
+        (v for k, v in zip(names, group.items, strict=False) if k in (key, repr(key))), None
+    )
 
 
 def method_calls(trail: Iterable[Origin], *names: str) -> Iterator[tuple[Origin, ast.Call]]:
@@ -92,28 +103,3 @@ def direct_caller(failure: Failure, layer: ModuleCall | None) -> bool:
     if layer is None or len(failure.modules) < 2:
         return layer is not None
     return not any(base == "Sequential" for base in failure.modules[-2].bases)
-
-
-def squeezed_batch(failure: Failure) -> tuple[Origin, ast.Call] | None:
-    """A bare `squeeze()` on the way of an argument of the failing call, while a batch of one was under way.
-
-    With one sample in the batch it drops the batch dimension too. None from text alone.
-    """
-    if not failure.is_live or not _has_batch_of_one(failure):
-        return None
-    for position in (0, 1):
-        argument = passed(failure, position)
-        for origin, call in method_calls(argument.origins(failure) if argument else (), "squeeze"):
-            arguments = len(call.args) + len(call.keywords)
-            if arguments == (1 if is_functional(origin.source, call) else 0):
-                return origin, call
-    return None
-
-
-def _has_batch_of_one(failure: Failure) -> bool:
-    """True if a tensor of the failing call, or of the user's frame, has no dimension, or a first one of 1."""
-    values = [v for m in failure.modules for v in m.inputs]
-    frames = [f for f in failure.frames if f.is_user][-2:]
-    values += [v for f in frames for v in (*f.names.values(), *f.values.values())]
-    tensors = (t for v in values for t in v.tensors())
-    return any(t.shape == () or t.shape[0] == 1 for t in tensors if t.library == "torch")

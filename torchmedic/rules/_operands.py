@@ -73,7 +73,7 @@ def _loss_call(
     start = backward.args[0] if receiver is None or is_module(source, receiver) else receiver
     for origin in origins(failure, frame, start, source):
         if isinstance(origin.node, ast.Call) and _compares(origin.source, origin.node):
-            return origin.source, _frame_of(failure, origin.source, origin.node), origin.node
+            return origin.source, frame_of(failure, origin.source, origin.node), origin.node
     kind = frame.values["self"].type if "self" in frame.values else ""
     calls = [
         (other, call)
@@ -84,7 +84,7 @@ def _loss_call(
     calls.sort(key=lambda c: kind not in [k.name for k in _classes(*c)])
     if not calls:
         return None
-    return calls[0][0], _frame_of(failure, *calls[0]), calls[0][1]
+    return calls[0][0], frame_of(failure, *calls[0]), calls[0][1]
 
 
 def _classes(source: Source, node: ast.AST) -> Iterator[ast.ClassDef]:
@@ -101,7 +101,8 @@ def _is_loss(name: str) -> bool:
     return any(part in name.lower() for part in ("loss", "criterion", "entropy", "bce", "mse"))
 
 
-def _frame_of(failure: Failure, source: Source, node: ast.AST) -> Frame:
+def frame_of(failure: Failure, source: Source, node: ast.AST) -> Frame:
+    """The innermost frame on the stack whose function holds this node; NOWHERE if there is none."""
     scope = source.function_of(node)
     name = scope.name if scope else "<module>"
     for frame in reversed(failure.frames):
@@ -137,7 +138,11 @@ def _tensor(frame: Frame, source: Source, node: ast.expr) -> Tensor | None:
 
 
 def offender(
-    failure: Failure, is_bad: Callable[[Tensor], bool], is_target: bool, is_index: bool
+    failure: Failure,
+    is_bad: Callable[[Tensor], bool],
+    is_target: bool = False,
+    is_index: bool = False,
+    is_mask: bool = False,
 ) -> Operand | None:
     """The operand whose tensor is bad; where no values are known, the one in the place that the message means."""
     found = operation(failure)
@@ -149,6 +154,8 @@ def offender(
         arguments.sort(key=lambda o: o.name not in _TARGETS and o.position != 1)
     elif is_index:
         arguments.reverse()
+    elif is_mask:
+        arguments.sort(key=lambda o: "mask" not in o.name and "mask" not in o.code)
     bad = [o for o in arguments if o.tensor is not None and is_bad(o.tensor)]
     bad += [o for o in all_of if o.name == "self" and o.tensor is not None and is_bad(o.tensor)]
     if bad:

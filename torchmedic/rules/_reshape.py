@@ -11,6 +11,7 @@ from torchmedic.model import Edit, Evidence, Fix, Span, Text, show_value
 from torchmedic.observed import Failure, Frame, ModuleCall, Source
 from torchmedic.observed.construction import constructor
 from torchmedic.observed.origin import Origin
+from torchmedic.rules._flattening import METHODS, flattening, kept_batch, swallower
 from torchmedic.rules._flow import (
     direct_caller,
     failing_call,
@@ -109,40 +110,26 @@ def _features_edit(
 def batch_change(failure: Failure, layer: ModuleCall, facts: dict[str, object]) -> Change:
     """A whole batch was flattened into one row: let the flattening begin at dimension 1."""
     given = layer.input.shape[0] if layer.input else 0
-    root = failure.root.input if failure.root else None
-    per_sample = given // root.shape[0] if root is not None and root.shape else given
-    before = output_of(producer(failure, layer))
+    module, root = swallower(failure, layer), failure.root.input if failure.root else None
+    first = module.input if module is not None else root
+    before = module.input if module is not None else output_of(producer(failure, layer))
+    per_sample = given // first.shape[0] if first is not None and first.shape else given
     shape = list(before.shape) if before is not None else []
-    facts |= {"given": given, "map_shape": list(root.shape) if root else [given]}
-    features = _features_edit(failure, layer, shape[1:], per_sample)
+    facts |= {"given": given, "map_shape": list(first.shape) if first else [given]}
+    found = flattening(failure, module) if module is not None else None
     argument = passed(failure)
-    trail = argument.origins(failure) if argument else []
-    for origin, call in method_calls(trail, "flatten", "view", "reshape", "ravel"):
-        facts["code"] = origin.code
-        edit = _kept_batch(origin.source, call)
-        return Change(origin.at, facts, (), (Fix((edit, *features), _KEEP.fill(code=edit.text)),))
-    facts["code"] = argument.code if argument else "flatten"
-    flat = next((m for m in failure.layers if "Flatten" in m.bases), None)
-    made = constructor(failure, flat) if flat else None
-    if made is None:
+    if module is None and argument is not None:
+        for origin, call in method_calls(argument.origins(failure), *METHODS):
+            found = origin, kept_batch(origin.source, call)
+            break
+    if found is None:
+        facts["code"] = module.path if module is not None else "flatten"
+        facts["code"] = argument.code if argument and module is None else facts["code"]
         return Change(failure.raised_at, facts)
-    facts["code"] = made.source.code(made.call)
-    text = f"{made.source.code(made.call.func)}()"
-    fix = Fix((made.source.replace(made.call, text), *features), _KEEP.fill(code=text))
-    return Change(made.source.span(made.call), facts, (), (fix,))
-
-
-def _kept_batch(source: Source, call: ast.Call) -> Edit:
-    """`x.flatten()` -> `x.flatten(start_dim=1)`; `x.view(-1)` -> `x.view(x.size(0), -1)`."""
-    function = source.code(call.func)
-    if is_functional(source, call):
-        inner = source.code(call.args[0]) if call.args else "x"
-        return source.replace(call, f"torch.flatten({inner}, start_dim=1)")
-    receiver, _, method = function.rpartition(".")
-    owner = call.func.value if isinstance(call.func, ast.Attribute) else None
-    if method in ("view", "reshape") and isinstance(owner, (ast.Name, ast.Attribute)):
-        return source.replace(call, f"{function}({receiver}.size(0), -1)")
-    return source.replace(call, f"{receiver}.flatten(start_dim=1)")
+    origin, edit = found
+    facts["code"] = origin.code
+    features = _features_edit(failure, layer, shape[1:], per_sample)
+    return Change(origin.at, facts, (), (Fix((edit, *features), _KEEP.fill(code=edit.text)),))
 
 
 def mixed_change(failure: Failure, facts: dict[str, object]) -> Change | None:
@@ -163,7 +150,7 @@ def mixed_change(failure: Failure, facts: dict[str, object]) -> Change | None:
 
 
 def squeeze_change(origin: Origin, call: ast.Call) -> Change:
-    """A bare `squeeze()`: name the dimension."""
+    """A bare `squeeze()`: name the dimension, or flatten what has more than one of size 1."""
     here = origin.source.span(call)
     gap = ", " if call.args else ""
     end = Span(here.path, here.end_line, here.end_column - 1, here.end_line, here.end_column - 1)
@@ -171,7 +158,10 @@ def squeeze_change(origin: Origin, call: ast.Call) -> Change:
         Fix((Edit(end, f"{gap}{dim}"),), _KEEP.fill(code=f"{origin.code[:-1]}{gap}{dim})"))
         for dim in ("-1", "1")
     )
-    return Change(here, {"code": origin.code}, (), fixes)
+    flat = kept_batch(origin.source, call)
+    return Change(
+        here, {"code": origin.code}, (), (*fixes, Fix((flat,), _KEEP.fill(code=flat.text)))
+    )
 
 
 def contiguous_change(failure: Failure) -> Change:

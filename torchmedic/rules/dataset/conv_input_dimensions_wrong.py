@@ -14,6 +14,7 @@ from torchmedic.rules._dimensions import (
 from torchmedic.rules._layout import changes
 from torchmedic.rules._norms import norm_fixes, norm_plan
 from torchmedic.rules._sizes import size_table, split
+from torchmedic.rules._unbatched import Unbatched, batched, unbatched
 
 rule = Rule(
     code="TM104",
@@ -219,6 +220,33 @@ rule = Rule(
             ),
         ),
         Variant(
+            "unbatched",
+            Text(
+                en="`{layer}` reads the 2-D input {input_shape} as one sequence of {steps} steps",
+                ko="`{layer}` 층이 2차원 입력 {input_shape} 값을 시점 {steps}개의 시퀀스 하나로 읽습니다",
+            ),
+            Text(
+                en="""
+                Without a batch dimension an RNN, LSTM or GRU takes the first dimension for the time and goes on; its
+                output then has one dimension less than the code behind it expects.
+                """,
+                ko="""
+                배치 차원이 없으면 RNN, LSTM, GRU는 첫 차원을 시간으로 읽고 계속합니다. 그래서 출력의 차원이 뒤의 코드가
+                기대하는 것보다 하나 적습니다.
+                """,
+            ),
+            Text(
+                en="""
+                Give it three dimensions: of a batch of rows each is a sequence of one step (`.unsqueeze(1)` under
+                `batch_first=True`); a single sequence needs a batch of one (`.unsqueeze(0)`).
+                """,
+                ko="""
+                3차원으로 만드세요. 행으로 된 배치는 행마다 시점이 하나인 시퀀스입니다(`batch_first=True`이면
+                `.unsqueeze(1)`). 시퀀스 하나에는 크기가 1인 배치 차원을 더하세요(`.unsqueeze(0)`).
+                """,
+            ),
+        ),
+        Variant(
             "pool",
             Text(
                 en="an input has the wrong number of dimensions for the pooling layer",
@@ -265,6 +293,10 @@ _PLAN_VARIANTS = {"channel_last", "channel_missing"}
 
 @rule.on(Failure)
 def dimensions_do_not_fit(failure: Failure) -> Iterator[Diagnosis]:
+    sequence = unbatched(failure)
+    if sequence is not None:
+        yield _read_as_sequence(failure, sequence)
+        return
     reading = rule.read(failure.message)
     if reading is None:
         return
@@ -323,6 +355,20 @@ def _diagnosed(
         module_path=layer.path if layer else None,
     )
     return replace(diagnosis, facts={k: v for k, v in facts.items() if v is not None})
+
+
+def _read_as_sequence(failure: Failure, found: Unbatched) -> Diagnosis:
+    layer = failure.failing
+    return Diagnosis(
+        rule,
+        found.source.span(found.input),
+        found.facts,
+        (found.evidence, *size_table(failure)),
+        batched(failure, found),
+        variant=rule.variant("unbatched"),
+        raised_at=failure.raised_at,
+        module_path=layer.path if layer else None,
+    )
 
 
 def _distinct(fixes: tuple[Fix, ...]) -> tuple[Fix, ...]:

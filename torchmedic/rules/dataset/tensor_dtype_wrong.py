@@ -10,8 +10,18 @@ from torchmedic.model import (
     Variant,
 )
 from torchmedic.observed import Failure
-from torchmedic.rules._dtype_fixes import born_at, held, numeric
-from torchmedic.rules._dtype_needs import form_of, is_bad, wanted_by
+from torchmedic.rules._dtype_fixes import born_at, held, numeric, opposite
+from torchmedic.rules._dtype_needs import form_of, is_bad, is_meant, wanted_by
+from torchmedic.rules._dtype_wordings import (
+    INDEX,
+    INDICES,
+    LABELS,
+    MASK,
+    MINUS,
+    MIXED,
+    PAIRS,
+    WHOLE,
+)
 from torchmedic.rules._dtypes import dtype_of
 from torchmedic.rules._operands import offender
 
@@ -90,36 +100,15 @@ rule = Rule(
     model = nn.Linear(3, 1)
     print(model(features).mean())
     """,
-    messages=(
-        "mat1 and mat2 must have the same dtype, but got {given:word} and {expected:word}",
-        "to have the same dtype, but got: {given} != {expected}",
-        "Input type ({given}) and bias type ({expected}) should be the same",
-        "Input type ({given}) and weight type ({expected}) should be the same",
-        "RNN input dtype ({given:word}) does not match weight dtype ({expected:word})",
-        "found input tensor with {given:word} and parameter tensor with {expected:word}",
-        "found input tensor with {expected:word} and hidden tensor with {given:word}",
-        "Type promoting not supported. Got {given:word} and {expected:word}",
-        "expected both vectors to have same dtype, but found {expected:word} and {given:word}",
-        "All tensors must have the same dtype, got input1: {given:word}, input2: {expected:word}",
-        "dtypes match, got {expected:word} for the destination and {given:word} for the source",
-        "Expected object of type {expected:word} but found type {given:word} for argument #{number:d} '{argument:word}'",
-        "Expected object of scalar type {expected:word} but got scalar type {given:word} for argument #{number:d} '{argument:word}'",
-        "expected scalar type {expected} but found {given:word}",
-    ),
+    messages=PAIRS,
     variants=(
         Variant(
             "mixed",
             Text(
-                en="an input and the parameters of its layer have different number types",
-                ko="입력과 층의 파라미터가 서로 다른 숫자 형식입니다",
+                en="the tensors of one operation have different number types",
+                ko="한 연산의 텐서들이 서로 다른 숫자 형식입니다",
             ),
-            messages=(
-                "mat1 and mat2 must have the same dtype",
-                "mixed dtype (CPU)",
-                "get_mkldnn_dtype: unsupported data type",
-                "tensors must have the same dtype",
-                "Expected self.dtype to be equal to src.dtype",
-            ),
+            messages=MIXED,
         ),
         Variant(
             "indices",
@@ -129,10 +118,7 @@ rule = Rule(
             ),
             _INT_WHY,
             _INT_HELP,
-            messages=(
-                "'indices' to have one of the following scalar types: Long, Int; but got {given:word}",
-                "'indices' to have scalar type Long; but got {given:word}",
-            ),
+            messages=INDICES,
         ),
         Variant(
             "labels",
@@ -142,12 +128,7 @@ rule = Rule(
             ),
             _INT_WHY,
             _INT_HELP,
-            messages=(
-                "expected target dtype to be Long or Byte, but got {given:word}",
-                "\"nll_loss_out_frame\" not implemented for '{given:word}'",
-                "\"nll_loss_forward{kernel:word}\" not implemented for '{given:word}'",
-                "\"nll_loss2d_forward{kernel:word}\" not implemented for '{given:word}'",
-            ),
+            messages=LABELS,
         ),
         Variant(
             "target",
@@ -198,18 +179,50 @@ rule = Rule(
         Variant(
             "index",
             Text(
-                en="an index is not a tensor of whole numbers (int64)",
-                ko="인덱스가 정수(int64) 텐서가 아닙니다",
+                en="an index or a count is not a tensor of whole numbers (int64)",
+                ko="인덱스나 개수가 정수(int64) 텐서가 아닙니다",
             ),
             _INT_WHY,
             _INT_HELP,
-            messages=(
-                "Expected dtype int32/int64 for index",
-                "Expected dtype int32 or int64 for index",
-                "Expected dtype int64 for index",
-                "one_hot is only applicable to index tensor",
-                "tensors used as indices must be long,",
+            messages=INDEX,
+        ),
+        Variant(
+            "mask",
+            Text(
+                en="a mask is not a tensor of truth values (bool)",
+                ko="마스크가 참과 거짓(bool) 텐서가 아닙니다",
             ),
+            Text(
+                en="""
+                A mask says yes or no for each element. PyTorch once took whole numbers for that and now wants `bool`;
+                zeros and ones from NumPy, or from `torch.zeros(…)`, are numbers.
+                """,
+                ko="""
+                마스크는 원소마다 예와 아니요를 말합니다. 예전의 PyTorch는 정수도 받았지만 지금은 `bool` 형식만 받습니다.
+                NumPy의 0과 1, `torch.zeros(…)` 값은 숫자입니다.
+                """,
+            ),
+            Text(
+                en="Make it `bool` where it is made: a comparison, `dtype=torch.bool`, or `.bool()`.",
+                ko="만드는 곳에서 `bool` 형식으로 만드세요: 비교식, `dtype=torch.bool` 또는 `.bool()`.",
+            ),
+            messages=MASK,
+        ),
+        Variant(
+            "minus",
+            Text(
+                en="a minus sign meets a tensor of truth values (bool)",
+                ko="참과 거짓(bool) 텐서에 빼기 연산을 합니다",
+            ),
+            Text(
+                en="Truth values have no difference: PyTorch refuses to guess whether the opposite or a number is meant.",
+                ko="참과 거짓에는 차가 없습니다. 반대값인지 숫자인지 알 수 없으므로 PyTorch가 거부합니다.",
+            ),
+            Text(
+                en="Write `~mask` for the opposite; compute with `mask.float()`.",
+                ko="반대값은 `~mask`로 쓰고, 계산에는 `mask.float()` 값을 쓰세요.",
+            ),
+            messages=MINUS,
         ),
         Variant(
             "probabilities",
@@ -248,20 +261,7 @@ rule = Rule(
                 en="Convert before: `.float()`, or `dtype=torch.float32` where the tensor is made.",
                 ko="그 전에 바꾸세요: `.float()` 또는 텐서를 만드는 곳에서 `dtype=torch.float32`.",
             ),
-            messages=(
-                "Input dtype must be either a floating point or complex dtype. Got: {given:word}",
-                "Can only calculate the mean of floating types. Got {given:word} instead",
-                "\"host_softmax\" not implemented for '{given:word}'",
-                "softmax_lastdim_kernel_impl\" not implemented for '{given:word}'",
-                "\"softmax_kernel_impl\" not implemented for '{given:word}'",
-                "\"batch_norm\" not implemented for '{given:word}'",
-                "\"addmm_impl_cpu_\" not implemented for '{given:word}'",
-                "\"addmv_impl_cpu\" not implemented for '{given:word}'",
-                "\"slow_conv2d_cpu\" not implemented for '{given:word}'",
-                "\"thnn_conv2d\" not implemented for '{given:word}'",
-                "\"LayerNormKernelImpl\" not implemented for '{given:word}'",
-                "\"max_pool2d\" not implemented for '{given:word}'",
-            ),
+            messages=WHOLE,
         ),
         Variant(
             "gradient",
@@ -339,9 +339,8 @@ def number_type_is_wrong(failure: Failure) -> Iterator[Diagnosis]:
     for fact in ("given", "expected"):
         if fact in facts:
             facts[fact] = dtype_of(facts[fact]) or str(facts[fact])
-    facts.pop("kernel", None)
-    if name == "" and facts["given"] == facts["expected"]:
-        return  # the types agree: the devices don't
+    if not is_meant(name, facts):
+        return
     name = form_of(failure, name, facts)
     variant = rule.variant(name) if name else None
     wanted = wanted_by(failure, name, facts)
@@ -350,6 +349,7 @@ def number_type_is_wrong(failure: Failure) -> Iterator[Diagnosis]:
         lambda tensor: is_bad(tensor, name, facts, wanted),
         is_target=name in ("labels", "target", "cast", "probabilities"),
         is_index=name == "index",
+        is_mask=name == "mask",
     )
     at, evidence, fixes = failure.raised_at, tuple[Evidence, ...](), tuple[Fix, ...]()
     if found is not None and name == "object":
@@ -361,6 +361,7 @@ def number_type_is_wrong(failure: Failure) -> Iterator[Diagnosis]:
             evidence = (held(found, found.tensor, wanted),)
         facts["argument"] = found.code
         at, born, fixes = born_at(failure, found, facts, wanted)
+        fixes = (*fixes, *opposite(found)) if name == "minus" else fixes
         evidence = (*evidence, *born)
     layer = failure.failing
     if layer is not None:

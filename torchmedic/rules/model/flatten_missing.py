@@ -2,7 +2,6 @@ from collections.abc import Iterator
 
 from torchmedic.model import Diagnosis, Rule, Severity, Text, Variant
 from torchmedic.observed import Failure
-from torchmedic.rules._flow import squeezed_batch
 from torchmedic.rules._reshape import (
     Change,
     batch_change,
@@ -12,6 +11,8 @@ from torchmedic.rules._reshape import (
     squeeze_change,
 )
 from torchmedic.rules._sizes import looks_unflattened, size_table, split
+from torchmedic.rules._squeezed import BACKWARD, squeezed_batch
+from torchmedic.rules._unbatched import unbatched
 
 rule = Rule(
     code="TM202",
@@ -149,6 +150,28 @@ rule = Rule(
             ),
         ),
         Variant(
+            "unbatched",
+            Text(
+                en="the loss gets {input} for a batch of one: it has no batch dimension",
+                ko="샘플이 하나인 배치의 손실 함수 입력이 {input} 크기입니다. 배치 차원이 없습니다",
+            ),
+            why=Text(
+                en="""
+                The prediction lacks the first dimension, as after a bare `squeeze()` of a batch of one. The loss reads
+                it as the scores of a single sample; its backward compares the dimensions and refuses.
+                """,
+                ko="""
+                샘플이 하나인 배치에 인자 없는 `squeeze()`를 쓴 것처럼 예측에 첫 차원이 없습니다. 손실 함수는 이것을
+                샘플 하나의 점수로 읽지만, backward 단계는 차원을 비교하고 거부합니다.
+                """,
+            ),
+            help=Text(
+                en="Keep the batch dimension: name the one to drop, as in `squeeze(-1)`, or `flatten(start_dim=1)`.",
+                ko="배치 차원을 남기세요. `squeeze(-1)`처럼 없앨 차원을 적거나 `flatten(start_dim=1)`을 쓰세요.",
+            ),
+            messages=(BACKWARD,),
+        ),
+        Variant(
             "not_contiguous",
             Text(
                 en="`view` is called on a tensor whose memory is not in order",
@@ -202,6 +225,7 @@ rule = Rule(
         "across two contiguous subspaces). Use .reshape(...) instead.",
         "RuntimeError: invalid argument 2: view size is not compatible with input tensor's size and stride (at least "
         "one dimension spans across two contiguous subspaces). Call .contiguous() before .view(). at /pytorch/aten",
+        "RuntimeError: size mismatch (got input: [10], target: [1])",
         "RuntimeError: shape '[-1, 1600]' is invalid for input of size 18432",
         "RuntimeError: invalid argument 2: size '[-1 x 400]' is invalid for input with 14400 elements at /pytorch/aten",
     ),
@@ -225,10 +249,12 @@ def map_is_not_flat(failure: Failure) -> Iterator[Diagnosis]:
         yield _found(failure, squeeze_change(*squeezed), "squeezed")
         return
     reading = rule.read(failure.message)
-    if reading is None:
+    if reading is None or unbatched(failure) is not None:
         return
     facts, variant, layer = dict(reading.facts), reading.variant.name, failure.failing
-    if variant == "not_contiguous":
+    if variant == "unbatched":
+        yield _found(failure, Change(failure.raised_at, facts), variant)
+    elif variant == "not_contiguous":
         yield _found(failure, contiguous_change(failure), variant)
     elif variant == "invalid_shape":
         yield _found(failure, shape_change(failure, facts), variant)

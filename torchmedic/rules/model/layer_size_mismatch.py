@@ -24,6 +24,7 @@ from torchmedic.rules._sizes import (
     size_table,
     split,
 )
+from torchmedic.rules._unbatched import unbatched
 
 rule = Rule(
     code="TM201",
@@ -309,7 +310,7 @@ def sizes_disagree(failure: Failure) -> Iterator[Diagnosis]:
                 rule, at, change.facts, (), change.fixes, variant=reading.variant, raised_at=raised
             )
         return
-    if reading is None or split(failure) != "layer":
+    if reading is None or split(failure) != "layer" or unbatched(failure) is not None:
         return
     if not failure.modules and looks_unflattened(reading.facts):
         return

@@ -16,9 +16,11 @@ from torchmedic.model import (
     show_value,
 )
 from torchmedic.observed import Failure
-from torchmedic.rules._flow import Passed, method_calls, squeezed_batch
+from torchmedic.rules._flow import Passed, method_calls
 from torchmedic.rules._outputs import prediction, target, tensor_of
 from torchmedic.rules._place import answer
+from torchmedic.rules._squeezed import squeezed_batch
+from torchmedic.rules._unbatched import unbatched
 
 rule = Rule(
     code="TM317",
@@ -168,7 +170,7 @@ _SHAPE = Text(en="`{code}` is {shape}", ko="`{code}` 크기: {shape}")
 @rule.on(Failure)
 def labels_have_another_shape(failure: Failure) -> Iterator[Diagnosis]:
     reading = rule.read(failure.message)
-    if reading is None or squeezed_batch(failure) is not None:
+    if reading is None or squeezed_batch(failure) is not None or unbatched(failure) is not None:
         return
     scores, labels = prediction(failure), target(failure)
     if reading.variant.name == "batch" and scores and _is_mixed(failure, scores):

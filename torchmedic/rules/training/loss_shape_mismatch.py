@@ -15,9 +15,11 @@ from torchmedic.model import (
     show_value,
 )
 from torchmedic.observed import Failure
-from torchmedic.rules._flow import Passed, squeezed_batch
+from torchmedic.rules._flow import Passed
 from torchmedic.rules._outputs import prediction, target, tensor_of
 from torchmedic.rules._place import answer
+from torchmedic.rules._squeezed import squeezed_batch
+from torchmedic.rules._unbatched import unbatched
 
 _LOSSES = (
     "mse_loss",
@@ -144,7 +146,7 @@ _SHAPE = Text(en="`{code}` is {shape}", ko="`{code}` 크기: {shape}")
 @rule.on(Failure)
 def shapes_differ(failure: Failure) -> Iterator[Diagnosis]:
     reading = rule.read(failure.message)
-    if reading is None or squeezed_batch(failure) is not None:
+    if reading is None or squeezed_batch(failure) is not None or unbatched(failure) is not None:
         return
     if reading.variant.name == "broadcast" and failure.library_frame(*_LOSSES) is None:
         return
