@@ -143,3 +143,57 @@ def test_data_that_reach_a_second_branch(tmp_path: Path) -> None:
         """
     diagnosis = found(tmp_path, text)
     assert (diagnosis.rule.code, diagnosis.facts["given"]) == ("TM104", 1)
+
+
+def test_a_list_that_a_caller_filled(tmp_path: Path) -> None:
+    """The line to change is where the tensors are kept, not the library-like helper that converts them."""
+    text = """
+        import numpy as np
+        import torch
+
+        def plot(values):
+            print(np.asarray(values, dtype=float).shape)
+
+        weight = torch.ones(3, requires_grad=True)
+        losses = []
+        for _ in range(2):
+            losses.append((weight ** 2).sum())
+        plot(losses)
+        """
+    diagnosis = found(tmp_path, text)
+    assert diagnosis.at and diagnosis.at.line == line_of(text, "losses.append")
+    assert [edit.text for edit in diagnosis.fixes[0].edits] == [".item()"]
+
+
+@pytest.mark.parametrize(("fill", "is_born_there"), [("REAL", True), ("1", True), ("1.0", False)])
+def test_a_filled_tensor_has_its_values_type(
+    fill: str, is_born_there: bool, tmp_path: Path
+) -> None:
+    text = f"""
+        import torch
+
+        REAL = 1
+        label = torch.full((4,), {fill})
+        label = label{"" if is_born_there else ".long()"}
+        scores = torch.rand(4, requires_grad=True)
+        torch.nn.functional.binary_cross_entropy(scores, label)
+        """
+    diagnosis = found(tmp_path, text)
+    assert diagnosis.rule.code == "TM103" and diagnosis.at
+    assert diagnosis.at.line == line_of(text, "torch.full" if is_born_there else ".long()")
+
+
+def test_who_holds_the_memory_in_both_languages(tmp_path: Path) -> None:
+    text = """
+        import torch
+
+        model = torch.nn.Linear(64, 64)
+        model(torch.zeros(1, 64)).sum().backward()
+        rows = torch.zeros(2**20, 1)
+        (rows - rows.T).sum()
+        """
+    diagnosis = found(tmp_path, text)
+    tables = [e.table for e in diagnosis.evidence if e.table]
+    words = {lang: [row[0] for row in tables[-1].shown(lang)] for lang in ("en", "ko")}
+    assert {"parameters", "gradients"} < set(words["en"])
+    assert {"파라미터", "기울기"} < set(words["ko"])
