@@ -227,6 +227,17 @@ def test_a_closed_pipe_is_no_error_of_ours(words, folder):
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize("code", ["sys.stdout.close()", "os.close(1); print(1)"])
+def test_a_program_that_closes_its_output_ends_as_in_python(code, folder):
+    (folder / "closes.py").write_text(f"import os, sys\nprint('out')\n{code}\n")
+    ended = [
+        subprocess.run(words, cwd=folder, env=environment(), capture_output=True)
+        for words in ([sys.executable, "closes.py"], command("run", "closes.py"))
+    ]
+    python, ours = [(done.returncode, done.stdout, done.stderr) for done in ended]
+    assert ours == python
+
+
 def test_ctrl_c_while_reading(folder):
     process = subprocess.Popen(
         command("explain", "-"),

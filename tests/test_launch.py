@@ -156,6 +156,7 @@ def test_a_hook_of_the_program_decides() -> None:
     assert b"own hook" in same_crash(["crash_chain.py", "hook"]).err
     assert b"Error in sys.excepthook" in same_crash(["crash_chain.py", "broken hook"]).err
     assert b"is missing" in same_crash(["crash_chain.py", "no hook"]).err
+    assert b"'NoneType' object" in same_crash(["crash_chain.py", "none as hook"]).err
 
 
 @pytest.mark.parametrize("how", ["main", "cause", "group", "exec", "base"])

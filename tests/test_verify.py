@@ -437,6 +437,18 @@ def test_ctrl_c_ends_the_trials_and_leaves_nothing(
             os.killpg(child._process.pid, 0)
 
 
+def test_the_folder_for_temporary_files_may_be_the_programs(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Boxes lie in it: one must not mirror itself, nor its neighbour."""
+    goal = dividing(project)
+    (project.folder / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(project.folder / "temporary"))
+    trial = one(project, project.fix(RIGHT), goal, "train.py")
+    assert trial.outcome is Outcome.PASSED, trial.sentence
+    assert not list((project.folder / "temporary").iterdir())
+
+
 def test_without_an_optimizer_time_is_enough(project: Project) -> None:
     goal = dividing(project, "import time; time.sleep(60)")
     trial = one(project, project.fix(RIGHT), goal, "train.py", enough=0.5)

@@ -135,12 +135,13 @@ def _lang(given: str | None) -> Any:
 
 def main() -> None:
     """The `torchmedic` command. A closed pipe ends it without a traceback; Ctrl-C as it ends `python`."""
+    is_run = sys.argv[1:2] == ["run"]  # asked now: the program gets a `sys.argv` of its own
     try:
         cli(prog_name="torchmedic", standalone_mode=True)
     except BrokenPipeError:
         _leave_closed_pipe()
     except SystemExit:
-        if sys.argv[1:2] != ["run"]:
+        if not is_run:
             try:
                 sys.stdout.flush()
             except (OSError, ValueError, AttributeError):

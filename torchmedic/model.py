@@ -114,11 +114,15 @@ class Fix:
 
 @dataclass(frozen=True)
 class Table:
-    """Evidence in rows. `marked` is the row that the reader should look at."""
+    """Evidence in rows: names and numbers as `str`, words as `Text`. `marked` is the row to look at."""
 
     columns: tuple[Text, ...]
-    rows: tuple[tuple[str, ...], ...]
+    rows: tuple[tuple[str | Text, ...], ...]
     marked: int | None = None
+
+    def shown(self, lang: Lang) -> list[list[str]]:
+        """The rows for a reader of that language."""
+        return [[c if isinstance(c, str) else c.show(lang) for c in row] for row in self.rows]
 
 
 @dataclass(frozen=True)

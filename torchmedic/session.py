@@ -97,6 +97,8 @@ class Session:
         first, *rest = found
         try:
             return (self._proven(first, failure, seconds), *rest)
+        except KeyboardInterrupt:  # what was found out is still told
+            return found
         except Exception as error:
             tell_failure("while trying its fixes", error)
             return found

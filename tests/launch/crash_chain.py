@@ -45,6 +45,8 @@ if how == "broken hook":
     sys.excepthook = lambda *details: details[5]
 if how == "no hook":
     del sys.excepthook
+if how == "none as hook":
+    sys.excepthook = None
 if how == "base":
 
     class Stop(BaseException):

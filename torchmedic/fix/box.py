@@ -42,9 +42,19 @@ class Box:
     ) -> None:
         # Short names: the socket of a DataLoader worker lies below, and its path is limited to 104 bytes.
         self.top = os.path.realpath(tempfile.mkdtemp(prefix="tm-"))
+        self._boxes = os.path.dirname(self.top)
         self.root = os.path.join(self.top, "w")
         self.temporary = os.path.join(self.top, "t")
         self._copied = 0
+        try:
+            self._set_up(program, files, cwd, home)
+        except BaseException:
+            self.remove()
+            raise
+
+    def _set_up(
+        self, program: Iterable[str], files: Iterable[str], cwd: str | None, home: str | None
+    ) -> None:
         os.mkdir(self.root)
         os.mkdir(self.temporary)
         self._wanted = {os.path.realpath(f) for f in files}
@@ -117,7 +127,11 @@ class Box:
                 if entry.is_symlink():
                     self._follow(entry.path)
                 elif entry.is_dir(follow_symlinks=False):
-                    if entry.path in self._wanted_folders or not _is_skipped(entry):
+                    if entry.path in self._wanted_folders:
+                        waiting.append(entry.path)
+                    elif entry.path == self._boxes:  # this box lies there, and others do
+                        self._link(entry.path)
+                    elif not _is_skipped(entry) and entry.path != self.top:
                         waiting.append(entry.path)
                 elif entry.is_file(follow_symlinks=False):
                     if entry.path in self._wanted or (copies and self._is_small(entry)):

@@ -20,6 +20,7 @@ from torchmedic.fix import sentences as say
 from torchmedic.fix.child import Child, Goal, Launch, Told
 from torchmedic.fix.patch import parses, rewritten
 from torchmedic.fix.sentences import filled
+from torchmedic.fix.signals import name_of, tidy_end, uninterrupted
 from torchmedic.model import Fix, Text
 from torchmedic.observed import Failure
 
@@ -124,9 +125,10 @@ def try_fixes(
     `control` is that of an earlier call for the same launch and goal; without it the unmended copy runs too.
     Never raises for what the program does; Ctrl-C ends the trials, and the sentences say so.
     """
-    return _Trials(launch, candidates, goal, limit, on_crash, control, enough).run(
-        ROUNDS * limit if cap is None else cap, on_progress
-    )
+    trials = _Trials(launch, candidates, goal, limit, on_crash, control, enough)
+    with tidy_end():
+        return trials.run(ROUNDS * limit if cap is None else cap, on_progress)
+    return ()  # not reached: the signal has ended this process
 
 
 class _Trials:
@@ -181,9 +183,10 @@ class _Trials:
         except KeyboardInterrupt:
             self._settle_rest(_Verdict(Outcome.UNCLEAR, say.STOPPED))
         finally:
-            for child in self.running.values():
-                child.close()
-            self.selector.close()
+            with uninterrupted():
+                for child in self.running.values():
+                    child.close()
+                self.selector.close()
         return tuple(
             replace(self.trials[i], control=self.control) for i in range(len(self.candidates))
         )
@@ -240,9 +243,10 @@ class _Trials:
             self._close(index)
 
     def _close(self, index: int | None) -> None:
-        child = self.running.pop(index)
-        child.unregister(self.selector)
-        child.close()
+        with uninterrupted():
+            child = self.running.pop(index)
+            child.unregister(self.selector)
+            child.close()
 
     def _settle_rest(self, verdict: _Verdict) -> None:
         for index in range(len(self.candidates)):
@@ -275,7 +279,7 @@ class _Judge:
         if error is not None:
             return Control(_about(say.OTHER_CRASH, error))
         if told.code is not None and told.code < 0:
-            return Control(filled(say.CONTROL_ENDED, signal=_signal(told.code)))
+            return Control(filled(say.CONTROL_ENDED, signal=name_of(-told.code)))
         return Control(say.NO_CRASH)
 
     def candidate(self, told: Told, control: Control | None) -> _Verdict | None:
@@ -373,13 +377,7 @@ def _exited(code: int) -> _Verdict:
     if code > 0:
         return _Verdict(Outcome.FAILED, filled(say.EXIT_STATUS, status=code))
     sentence = say.OUT_OF_MEMORY if -code == signal.SIGKILL else say.SIGNALLED
-    return _Verdict(Outcome.FAILED, filled(sentence, signal=_signal(code)))
-
-
-def _signal(code: int) -> str:
-    with suppress(ValueError):
-        return signal.Signals(-code).name
-    return str(-code)
+    return _Verdict(Outcome.FAILED, filled(sentence, signal=name_of(-code)))
 
 
 def _obstacle(launch: Launch) -> Text | None:

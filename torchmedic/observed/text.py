@@ -118,6 +118,8 @@ def _tracebacks(stream: Stream, culprits: list[Culprit]) -> list[_Candidate]:
         if forward is not None:
             culprits.append(Culprit(forward[1], frames=failure.frames))
         elif failure.type or failure.frames:
+            if "in DataLoader worker process" in before[:LOOK]:
+                failure = replace(failure, is_worker=True)
             rank = _rank(failure, before)
             found.append(_Candidate(failure, stream.at[i], stream.key, rank))
         i = max(after, i + 1)

@@ -39,7 +39,7 @@ def read_error(error: BaseException, records: Records | None = None) -> Failure:
 def _chain(error: BaseException) -> list[BaseException]:
     chain: list[BaseException] = []
     link: BaseException | None = error
-    while link is not None and link not in chain and len(chain) < 8:
+    while link is not None and all(link is not seen for seen in chain) and len(chain) < 8:
         chain.append(link)
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
     return chain

@@ -320,8 +320,8 @@ def _show(error: BaseException) -> None:
     if sys.version_info >= (3, 12):
         sys.last_exc = error
     sys.last_type, sys.last_value, sys.last_traceback = kind, error, traceback
-    hook = getattr(sys, "excepthook", None)
-    if hook is None:
+    hook: Any = getattr(sys, "excepthook", OWN)
+    if hook is OWN:
         _say("sys.excepthook is missing\n")
         sys.__excepthook__(kind, error, traceback)
         return
@@ -364,7 +364,9 @@ def _hand_over(
     finally:
         loud_children()
         sys.path = theirs
-    if failure is not None:
+    if isinstance(failure, KeyboardInterrupt):
+        _say("torchmedic was interrupted while reading this crash.\n")
+    elif failure is not None:
         text = (str(failure).strip().splitlines() or [""])[0][:200]
         reason = f"{type(failure).__name__}: {text}" if text else type(failure).__name__
         _say(

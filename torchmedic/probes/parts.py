@@ -114,11 +114,10 @@ def _is_pure_call(function: ast.expr, names: Mapping[str, Any], torch: Any) -> b
     if not isinstance(function, ast.Attribute):
         return False
     name = function.attr
-    if isinstance(function.value, ast.Name) and names.get(function.value.id) in (
-        torch,
-        torch.nn.functional,
-    ):
-        return not name.endswith("_") and not name.startswith(_NOT_FUNCTIONS)
+    if isinstance(function.value, ast.Name):
+        owner = names.get(function.value.id)
+        if owner is torch or owner is torch.nn.functional:
+            return not name.endswith("_") and not name.startswith(_NOT_FUNCTIONS)
     return hasattr(torch.Tensor, name) and not name.endswith("_") and name not in _NOT_METHODS
 
 

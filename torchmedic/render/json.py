@@ -93,7 +93,7 @@ class _Writer:
         if evidence.table:
             out["table"] = {
                 "columns": [column.show(self.lang) for column in evidence.table.columns],
-                "rows": [list(row) for row in evidence.table.rows],
+                "rows": evidence.table.shown(self.lang),
                 "marked": evidence.table.marked,
             }
         return out

@@ -172,7 +172,7 @@ class _Page:
 
     def table(self, table: Table, indent: str) -> list[str]:
         names = [one_line(column.show(self.lang)) for column in table.columns]
-        rows = [[one_line(cell) for cell in row] for row in table.rows]
+        rows = [[one_line(cell) for cell in row] for row in table.shown(self.lang)]
         count = max(len(names), *(len(row) for row in rows))
         grid = [row + [""] * (count - len(row)) for row in [names, *rows]]
         widths = [max(cells(row[n]) for row in grid) for n in range(count)]

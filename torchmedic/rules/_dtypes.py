@@ -122,6 +122,8 @@ def setting(step: Origin) -> Setting | None:
             return Setting(step, LEGACY[name])
         if is_conversion(step):
             return Setting(step, None)
+        if name == "full":
+            return Setting(step, _fill_type(call))
         if name in _TORCH_MAKERS and not _whole_numbers(name, call):
             return Setting(step, "float32")
         if name in ("randint", "randperm", "arange"):
@@ -137,6 +139,14 @@ def _whole_numbers(name: str, call: ast.Call) -> bool:
     return name == "arange" and not any(
         isinstance(a, ast.Constant) and isinstance(a.value, float) for a in call.args
     )
+
+
+def _fill_type(call: ast.Call) -> str | None:
+    """The type that `torch.full` takes from its fill value; None if that is no literal."""
+    value = next((k.value for k in call.keywords if k.arg == "fill_value"), None)
+    value = value or (call.args[1] if len(call.args) > 1 else None)
+    kind = type(value.value) if isinstance(value, ast.Constant) else None
+    return {bool: "bool", int: "int64", float: "float32"}.get(kind) if kind else None
 
 
 def changed(found: Setting, wanted: str, is_image: bool = False) -> Edit:

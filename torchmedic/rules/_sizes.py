@@ -174,9 +174,26 @@ def _swallowed_batch(failure: Failure, size: int) -> bool:
 
 
 def _is_first(failure: Failure, layer: ModuleCall) -> bool:
-    """True if no layer that changes sizes ran before it: what it gets comes from the data."""
-    before = producer(failure, layer)
-    return before is None
+    """True if what reaches the layer comes from the data: nothing before it decided how many channels there are."""
+    given = layer.input
+    done = [c for c in failure.layers if not c.has_children and c.output is not None]
+    if given is not None and failure.root is not None and failure.root.path != layer.path:
+        values = (*failure.root.inputs, *failure.root.keywords.values())
+        arrived = {tensor.shape for value in values for tensor in value.tensors()}
+        made = {tensor.shape for call in done if (tensor := output_of(call))}
+        if given.shape in arrived and given.shape not in made:
+            return True
+    n = next((n for n in (1, 2, 3) if any(b.endswith(f"{n}d") for b in layer.bases)), 0)
+    return all(not call.parameters and _keeps_front(call, n) for call in done)
+
+
+def _keeps_front(call: ModuleCall, n: int) -> bool:
+    """True if the layer left all dimensions but the last n as they were: padding and pooling do."""
+    given, made = call.input, output_of(call)
+    if given is None or made is None or len(given.shape) != len(made.shape):
+        return False
+    front = len(given.shape) - n
+    return given.shape[:front] == made.shape[:front]
 
 
 def looks_unflattened(facts: Mapping[str, object]) -> bool:

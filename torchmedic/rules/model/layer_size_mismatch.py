@@ -364,12 +364,17 @@ def _single(fact: object) -> int:
 
 def _given(layer: ModuleCall, facts: dict[str, object]) -> int | None:
     """The size that arrives: from the call's own input where it is known, else from the message."""
-    if layer.input is not None and layer.input.shape:
-        channels = bool({"_BatchNorm", "_ConvNd", "GroupNorm"} & set(layer.bases))
-        given = layer.input.shape[1 if channels and len(layer.input.shape) > 1 else -1]
-        facts["given"] = given
-        facts["input_shape"] = list(layer.input.shape)
-        return given
+    shape = layer.input.shape if layer.input is not None else ()
+    if shape:
+        facts["input_shape"] = list(shape)
+        at = -1
+        if "_ConvNd" in layer.bases:  # with and without a batch in front
+            at = -1 - next((n for n in (1, 2, 3) if any(f"{n}d" in b for b in layer.bases)), 0)
+        elif {"_BatchNorm", "GroupNorm"} & set(layer.bases) and len(shape) > 1:
+            at = 1
+        if -at <= len(shape):
+            facts["given"] = shape[at]
+            return shape[at]
     found = facts.get("given")
     return found if isinstance(found, int) else None
 

@@ -29,7 +29,7 @@ rule = Rule(
         sequence length in attention. The allocator keeps freed blocks in reserve, and other processes use the rest.
         """,
         ko="""
-        학습 한 단계에는 파라미터, gradient, optimizer 상태, 배치, 그리고 backward에 필요한 모든 활성값이 동시에 메모리에
+        학습 한 단계에는 파라미터, 기울기, 옵티마이저 상태, 배치, 그리고 backward에 필요한 모든 활성값이 동시에 메모리에
         있습니다. 활성값은 배치 크기에 비례해서, 어텐션에서는 시퀀스 길이의 제곱에 비례해서 커집니다. 할당자는 해제된
         블록을 예비로 잡아 두고, 나머지는 다른 프로세스가 쓰기도 합니다.
         """,
@@ -41,7 +41,7 @@ rule = Rule(
         `torch.no_grad()` and keep `.item()` of losses, not the tensors.
         """,
         ko="""
-        배치를 줄이고 여러 배치에 걸쳐 gradient를 누적하세요(loss는 그 수로 나눕니다). 그다음 `torch.autocast`로 forward를
+        배치를 줄이고 여러 배치에 걸쳐 기울기를 누적하세요(loss는 그 수로 나눕니다). 그다음 `torch.autocast`로 forward를
         bf16으로 실행하고, 그다음 가장 큰 블록에 checkpoint를 적용하세요. 평가는 `torch.no_grad()` 안에서 하고, loss는
         텐서가 아니라 `.item()` 값을 보관하세요.
         """,
@@ -57,7 +57,7 @@ rule = Rule(
         """,
         ko="""
         메시지의 숫자는 실패한 요청의 크기이지 필요한 전체가 아닙니다. 직접 세어 보세요. float32는 4바이트이고,
-        파라미터, gradient, Adam의 두 모멘트만으로 파라미터 하나에 16바이트가 듭니다. 활성값은 별도입니다. 테라바이트
+        파라미터, 기울기, Adam의 두 모멘트만으로 파라미터 하나에 16바이트가 듭니다. 활성값은 별도입니다. 테라바이트
         단위의 요청은 배치 크기 문제가 아닙니다. (N, 1, D) − (1, N, D) 같은 외적, 거대한 어휘의 one-hot, 녹음 전체에
         대한 어텐션을 찾아보세요. `torch.cuda.empty_cache()`는 예비 블록을 다른 프로세스에 돌려줄 뿐, 아직 잡고 있는
         텐서를 해제하지 않습니다. 예약되었지만 할당되지 않은 메모리가 많은 단편화에는
@@ -170,6 +170,18 @@ LARGE = 1_000_000
 _UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "MB": 10**6, "GB": 10**9}
 _HELD = Text(en="held by the program when it failed", ko="실패했을 때 프로그램이 잡고 있던 메모리")
 _KIND, _SIZE = Text(en="what", ko="종류"), Text(en="size", ko="크기")
+_HOLDERS = {
+    "parameters": Text(en="parameters", ko="파라미터"),
+    "gradients": Text(en="gradients", ko="기울기"),
+    "optimizer_state": Text(en="optimizer state", ko="옵티마이저 상태"),
+    "tensors_in_frames": Text(en="tensors held by your variables", ko="변수가 잡고 있는 텐서"),
+    "device_allocated": Text(
+        en="allocated on the device, activations included", ko="장치에 할당됨(활성값 포함)"
+    ),
+    "device_reserved": Text(en="reserved on the device", ko="장치에 예약됨"),
+    "device_free": Text(en="free on the device", ko="장치에 남은 메모리"),
+    "device_total": Text(en="the device in all", ko="장치의 전체 메모리"),
+}
 _LARGEST = Text(
     en="the largest tensor of the failing line: `{name}` {shape} {dtype}, {size}",
     ko="실패한 줄에서 가장 큰 텐서: `{name}` {shape} {dtype}, {size}",
@@ -231,17 +243,7 @@ def _in_bytes(text: str) -> int | None:
 
 
 def _holders(memory: Mapping[str, int]) -> tuple[Evidence, ...]:
-    names = {
-        "parameters": "parameters",
-        "gradients": "gradients",
-        "optimizer_state": "optimizer state",
-        "tensors_in_frames": "tensors held by your variables",
-        "device_allocated": "allocated on the device, activations included",
-        "device_reserved": "reserved on the device",
-        "device_free": "free on the device",
-        "device_total": "the device in all",
-    }
-    rows = tuple((names[k], size_text(v)) for k, v in memory.items() if k in names and v)
+    rows = tuple((_HOLDERS[k], size_text(v)) for k, v in memory.items() if k in _HOLDERS and v)
     return (Evidence(_HELD, table=Table((_KIND, _SIZE), rows)),) if rows else ()
 
 

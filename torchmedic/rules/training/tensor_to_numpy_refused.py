@@ -14,7 +14,7 @@ from torchmedic.model import (
     show_value,
 )
 from torchmedic.observed import Failure, Frame, Source, Tensor, Value
-from torchmedic.rules._flow import failing_call, value_of
+from torchmedic.rules._flow import Passed, failing_call, value_of
 
 rule = Rule(
     code="TM303",
@@ -197,7 +197,7 @@ def array_is_refused(failure: Failure) -> Iterator[Diagnosis]:
         step = _STEPS.get(reading.variant.name)
         if step is None:
             step = ".resolve_neg()" if "neg" in str(reading.facts["bit"]) else ".resolve_conj()"
-        at, evidence, fixes = _change(source, frame, call, step) or (at, evidence, fixes)
+        at, evidence, fixes = _change(failure, source, frame, call, step) or (at, evidence, fixes)
     yield Diagnosis(
         rule,
         at,
@@ -216,7 +216,9 @@ def _same_line(source: Source, frame: Frame) -> bool:
 Change = tuple[Span, tuple[Evidence, ...], tuple[Fix, ...]]
 
 
-def _change(source: Source, frame: Frame, call: ast.Call, step: str) -> Change | None:
+def _change(
+    failure: Failure, source: Source, frame: Frame, call: ast.Call, step: str
+) -> Change | None:
     numpy = [
         c
         for c in ast.walk(call)
@@ -233,7 +235,7 @@ def _change(source: Source, frame: Frame, call: ast.Call, step: str) -> Change |
         if value is None or not any(_is_refused(t) for t in value.tensors()):
             continue
         if value.tensor is None:
-            return _collected(source, argument, value)
+            return _collected(failure, Passed(source, frame, call, argument), value)
         return _handed_over(source, frame, argument, value.tensor)
     return None
 
@@ -307,24 +309,31 @@ def _handed_over(source: Source, frame: Frame, argument: ast.expr, tensor: Tenso
     return at, evidence, tuple(fixes)
 
 
-def _collected(source: Source, argument: ast.expr, value: Value) -> Change | None:
-    """A list of tensors: converted where its elements are appended or made."""
+def _collected(failure: Failure, passed: Passed, value: Value) -> Change | None:
+    """A list of tensors: converted where its elements are appended or made, in this function or a caller."""
     tensor = next(value.tensors())
     text = ".item()" if not tensor.shape else _chain(tensor)
-    scope: ast.AST = source.function_of(argument) or source.tree
-    name = source.code(argument)
-    elements: list[ast.expr] = []
-    for node in ast.walk(scope):
-        if isinstance(node, ast.Call) and source.code(node.func) == f"{name}.append" and node.args:
-            elements.append(node.args[0])
-        elif isinstance(node, ast.Assign) and any(source.code(t) == name for t in node.targets):
-            elements += _elements(node.value)
-    elements += _elements(argument)
-    if not elements:
-        return None
-    edits = tuple(_appended(source, element, text) for element in elements)
-    title = (_ITEM if text == ".item()" else _INSERT).fill(text=text)
-    return source.span(elements[0]), (), (Fix(edits, title),)
+    for origin in passed.origins(failure):
+        elements = _appended(origin.source, origin.node)
+        if elements:
+            edits = tuple(_behind(origin.source, element, text) for element in elements)
+            title = (_ITEM if text == ".item()" else _INSERT).fill(text=text)
+            return origin.source.span(elements[0]), (), (Fix(edits, title),)
+    return None
+
+
+def _appended(source: Source, node: ast.expr) -> list[ast.expr]:
+    """What is put into the list that this expression stands for, in its own function."""
+    found = _elements(node)
+    if not isinstance(node, (ast.Name, ast.Attribute)):
+        return found
+    name = source.code(node)
+    for other in ast.walk(source.function_of(node) or source.tree):
+        if isinstance(other, ast.Call) and source.code(other.func) == f"{name}.append":
+            found += other.args[:1]
+        elif isinstance(other, ast.Assign) and any(source.code(t) == name for t in other.targets):
+            found += _elements(other.value)
+    return found
 
 
 def _elements(node: ast.expr) -> list[ast.expr]:
@@ -334,7 +343,7 @@ def _elements(node: ast.expr) -> list[ast.expr]:
     return list(node.elts) if isinstance(node, ast.List) else []
 
 
-def _appended(source: Source, node: ast.expr, text: str) -> Edit:
+def _behind(source: Source, node: ast.expr, text: str) -> Edit:
     if isinstance(node, (ast.Name, ast.Attribute, ast.Call, ast.Subscript)):
         return source.insert_after(node, text)
     return source.replace(node, f"({source.code(node)}){text}")
