@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from reports import width_of
 from torchmedic.model import Span
 from torchmedic.render.frame import frame
-from torchmedic.render.layout import Paint, blocks, cells, clean, clip, flow, unwrapped, wrap
+from torchmedic.render.layout import _WIDE, Paint, blocks, cells, clean, clip, flow, unwrapped, wrap
 
 PLAIN = {"style": "error", "margin": 2, "before": 0, "after": 0}
 
@@ -28,6 +31,12 @@ def test_wrapping_breaks_at_spaces_only(prose, width, prefix):
     assert "".join(content).replace(" ", "") == "".join(prose)
     if all(cells(word) <= width - len(prefix) for word in prose):
         assert " ".join(content).split() == prose
+
+
+def test_widths_that_are_not_looked_up_are_one():
+    quick = [c for c in map(chr, range(0x20, 0x30000)) if not re.search(_WIDE, c)]
+    assert len(quick) > 500 and "×" in quick and "가" not in quick
+    assert {cell_len(c) for c in quick} == {1}
 
 
 def test_a_product_is_one_word():

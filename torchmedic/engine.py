@@ -10,7 +10,7 @@ from torchmedic.observed import Failure, load
 from torchmedic.rules import RULES
 
 OnError = Callable[[Rule, Exception], None]
-_IGNORE = re.compile(r"#\s*torchmedic:\s*ignore\[([^\]]*)\]", re.I)
+_IGNORE = r"(?i)#\s*torchmedic:\s*ignore\[([^\]]*)\]"
 _RANK = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.ADVICE: 2}
 
 
@@ -73,5 +73,5 @@ def is_suppressed(diagnosis: Diagnosis) -> bool:
 
 def ignored_on(at: Span) -> set[str]:
     source = load(at.path)
-    found = _IGNORE.search(source.line(at.line)) if source else None
+    found = re.search(_IGNORE, source.line(at.line)) if source else None
     return {part.strip().lower() for part in found[1].split(",")} if found else set()

@@ -7,7 +7,6 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from torchmedic.engine import diagnose
 from torchmedic.fix.patch import parses, with_diff
@@ -39,7 +38,7 @@ class Unreadable(Exception):
     """The input can't be read; the text is one sentence for the user."""
 
 
-def explanation(words: Sequence[str], form: str, output: Path | None, lang: Lang) -> int:
+def explanation(words: Sequence[str], form: str, output: str | None, lang: Lang) -> int:
     """Prints what is known. 0: a rule answered; 1: none did. Raises Unreadable."""
     rule = rule_named(words[0]) if len(words) == 1 else None
     options = Options(form, output, lang)
@@ -97,7 +96,8 @@ def _input(words: Sequence[str]) -> str:
         return _decoded(sys.stdin.buffer.read(), "standard input")
     if len(words) == 1 and _is_path(words[0]):
         try:
-            return _decoded(Path(words[0]).read_bytes(), words[0])
+            with open(words[0], "rb") as file:
+                return _decoded(file.read(), words[0])
         except OSError as error:
             raise Unreadable(f"cannot read {words[0]}: {error.strerror or error}") from None
     return " ".join(words)
@@ -156,7 +156,7 @@ def _vocabulary(rule: Rule) -> set[str]:
     return _words(" ".join([*parts, *(m for v in rule.variants for m in v.messages)]))
 
 
-def _lesson(rule: Rule, lang: Lang, output: Path | None) -> str:
+def _lesson(rule: Rule, lang: Lang, output: str | None) -> str:
     from torchmedic.render import page
 
     if output is not None:

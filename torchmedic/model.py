@@ -112,8 +112,7 @@ class Fix:
     diff: str = ""
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """Evidence in rows. `marked` is the row that the reader should look at."""
 
     columns: tuple[Text, ...]
@@ -121,8 +120,7 @@ class Table:
     marked: int | None = None
 
 
-@dataclass(frozen=True)
-class Evidence:
+class Evidence(NamedTuple):
     """One thing that was observed, and where. The text is already filled."""
 
     text: Text
@@ -130,8 +128,7 @@ class Evidence:
     table: Table | None = None
 
 
-@dataclass(frozen=True)
-class Variant:
+class Variant(NamedTuple):
     """One of the forms that a mistake takes: its own title, and the wordings by which it is recognised."""
 
     name: str

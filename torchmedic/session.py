@@ -7,9 +7,8 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from torchmedic.model import Lang, Text
 
@@ -20,12 +19,11 @@ if TYPE_CHECKING:
     from torchmedic.render import Report
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(NamedTuple):
     """What stands before the script on the command line."""
 
     format: str = "text"
-    output: Path | None = None
+    output: str | None = None
     lang: Lang = "en"
     fix: bool = False
     yes: bool = False
@@ -58,7 +56,10 @@ class Session:
         self.options = options
         self.recorder = recorder
         self.started = time.monotonic()
-        self.cwd = os.getcwd()
+        try:
+            self.cwd = os.getcwd()
+        except FileNotFoundError:  # it was removed; the program may run all the same
+            self.cwd = os.sep
         self.environment = dict(os.environ)
 
     def on_crash(self, error: BaseException) -> None:
@@ -117,7 +118,7 @@ class Session:
 
                 text = as_json.render(report, options.lang, read_lines, self.cwd)
             else:
-                text = show(report, replace(options, colour=False), self.cwd)
+                text = show(report, options._replace(colour=False), self.cwd)
             write_output(options.output, text, self.cwd)
         if report.diagnoses or report.notes:
             emit("\n" + show(report, options, self.cwd), sys.stderr)
@@ -169,7 +170,8 @@ def read_lines(path: str) -> Sequence[str]:
     if source is not None:
         return source.lines
     try:
-        return lines_of(Path(path).read_text("utf-8", "replace"))
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return lines_of(file.read())
     except OSError:
         return ()
 
@@ -213,9 +215,10 @@ def emit(text: str, stream: object) -> None:
         return
 
 
-def write_output(path: Path, text: str, cwd: str) -> None:
+def write_output(path: str, text: str, cwd: str) -> None:
     """Raises OSError where the report can't be written."""
-    (Path(cwd) / path).write_text(text, encoding="utf-8")
+    with open(os.path.join(cwd, path), "w", encoding="utf-8") as file:
+        file.write(text)
 
 
 class Waiting:

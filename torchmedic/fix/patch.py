@@ -220,7 +220,7 @@ def _shown(path: str) -> tuple[str, bool]:
     return absolute.replace(os.sep, "/"), False
 
 
-_HUNK = re.compile(r"^@@ -\d+(?:,\d+)? \+(\d+)(?:,(\d+))? @@", re.M)
+_HUNK = r"(?m)^@@ -\d+(?:,\d+)? \+(\d+)(?:,(\d+))? @@"
 
 
 def is_applied(fix: Fix, read: Read = read_bytes) -> bool:
@@ -239,8 +239,8 @@ def _stands(data: bytes, section: str) -> bool:
     except (SyntaxError, LookupError, ValueError):
         return False
     lines = _physical(text)
-    for found in _HUNK.finditer(section):
-        end = _HUNK.search(section, found.end())
+    hunks = list(re.finditer(_HUNK, section))
+    for found, end in zip(hunks, [*hunks[1:], None], strict=True):
         body = section[found.end() + 1 : end.start() if end else len(section)]
         new = _new_side(body)
         # A hunk without lines names the line before it.

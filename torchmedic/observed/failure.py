@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from torchmedic.model import Span
 from torchmedic.observed.source import Source, load
 
 
-@dataclass(frozen=True)
-class Tensor:
+class Tensor(NamedTuple):
     """A tensor or NumPy array, without its data. `shape` in elements, `bytes` of its storage view."""
 
     shape: tuple[int, ...]
@@ -25,8 +25,7 @@ class Tensor:
     bytes: int = 0
 
 
-@dataclass(frozen=True)
-class Value:
+class Value(NamedTuple):
     """A Python value as far as it can be told without calling the user's code."""
 
     type: str  # "Tensor", "int", "DataLoader", the class's __qualname__
@@ -35,7 +34,7 @@ class Value:
     length: int | None = None
     items: tuple[Value, ...] = ()  # of a tuple or list, the first eight; of a dict, its values
     keys: tuple[str, ...] = ()  # of a dict, parallel to items
-    attributes: Mapping[str, Value] = field(default_factory=dict)
+    attributes: Mapping[str, Value] = {}
 
     def tensors(self) -> Iterator[Tensor]:
         """The tensor itself, or those in the items, depth first."""
@@ -66,13 +65,12 @@ class Frame:
     )  # its unnamed sub-expressions, on fake copies
 
 
-@dataclass(frozen=True)
-class Site:
+class Site(NamedTuple):
     """A user's frame while a layer was being constructed: the call in progress, and the integers it could see."""
 
     at: Span
     function: str = ""
-    names: Mapping[str, int] = field(default_factory=dict)
+    names: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True)
@@ -106,18 +104,15 @@ class ModuleCall:
         return None
 
 
-@dataclass(frozen=True)
-class Loader:
+class Loader(NamedTuple):
     """A DataLoader found in the frames, and its dataset."""
 
     name: str = ""  # the user's expression for it: "train_loader", "self.loader"
     dataset_type: str = ""
     dataset_at: Span | None = None  # the class statement
     dataset_length: int | None = None
-    containers: Mapping[str, Value] = field(
-        default_factory=dict
-    )  # the dataset's attributes with a length
-    attributes: Mapping[str, Value] = field(default_factory=dict)  # its other plain attributes
+    containers: Mapping[str, Value] = {}  # the dataset's attributes with a length
+    attributes: Mapping[str, Value] = {}  # its other plain attributes
     batch_size: int | None = None
     num_workers: int = 0
     is_shuffled: bool | None = None
@@ -126,8 +121,7 @@ class Loader:
     wraps: tuple[str, ...] = ()  # Subset, ConcatDataset … around the dataset, outermost first
 
 
-@dataclass(frozen=True)
-class Culprit:
+class Culprit(NamedTuple):
     """The autograd node that a failing backward pass complained about."""
 
     node: str  # "SigmoidBackward0"

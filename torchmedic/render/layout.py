@@ -27,7 +27,9 @@ _INVISIBLE |= dict.fromkeys(
     (*range(0x80, 0xA0), 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A)), 0xFFFD
 )
 del _INVISIBLE[ord("\t")], _INVISIBLE[ord("\n")]
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATE = "[\ud800-\udfff]"
+# Whatever may take another number of cells than one. Left out: Latin, and what our own texts use beyond it.
+_WIDE = r"[^ -~\u00a1-\u00ac\u00ae-\u02ff‐-‧←-↓−≤≥]"
 
 
 class Paint:
@@ -43,7 +45,7 @@ class Paint:
 def clean(text: str) -> str:
     """The text without control characters; tabs become four spaces, line ends stay."""
     text = text.translate(_INVISIBLE)
-    return _SURROGATE.sub("\ufffd", text).replace("\t", TAB)
+    return re.sub(_SURROGATE, "\ufffd", text).replace("\t", TAB)
 
 
 def clean_line(text: str) -> str:
@@ -57,9 +59,9 @@ def one_line(text: str) -> str:
 
 def cells(text: str) -> int:
     """How many columns a terminal takes for it: Hangul two each."""
-    if text.isascii():
+    if text.isascii() or not re.search(_WIDE, text):
         return len(text)
-    from rich.cells import cell_len  # 4 ms, not needed for a report in plain English
+    from rich.cells import cell_len  # 4 ms, not needed for a report in English
 
     return cell_len(text)
 

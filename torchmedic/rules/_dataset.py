@@ -37,9 +37,7 @@ OUT_OF_RANGE = (
     "array index out of range",
     "index out of bounds",
 )
-_LOADER = re.compile(
-    r"torch[\\/]utils[\\/]data[\\/](?:dataloader|_utils[\\/](?:fetch|worker))\.py$"
-)
+_LOADER = r"torch[\\/]utils[\\/]data[\\/](?:dataloader|_utils[\\/](?:fetch|worker))\.py$"
 
 
 @dataclass(frozen=True)
@@ -103,7 +101,7 @@ def told(failure: Failure) -> dict[str, object] | None:
 def from_loader(failure: Failure) -> bool:
     """True if a DataLoader asked for the item."""
     return failure.is_worker or any(
-        not f.is_user and _LOADER.search(f.at.path) for f in failure.frames
+        not f.is_user and re.search(_LOADER, f.at.path) for f in failure.frames
     )
 
 
@@ -111,7 +109,8 @@ def _asked(failure: Failure) -> list[Frame]:
     """The user's frames below the innermost loader frame; all of them where no loader is involved."""
     frames = list(failure.frames)
     last = max(
-        (i for i, f in enumerate(frames) if not f.is_user and _LOADER.search(f.at.path)), default=-1
+        (i for i, f in enumerate(frames) if not f.is_user and re.search(_LOADER, f.at.path)),
+        default=-1,
     )
     return [f for f in frames[last + 1 :] if f.is_user]
 

@@ -190,8 +190,8 @@ def _written(index: Index, size: str) -> str:
 
 _NAME = r"[^\W\d]\w*"
 _HEAD = r"(self(?:\.\w+)+(?:\[[\"']\w+[\"']\])?)\[\s*"
-_BARE = re.compile(rf"{_HEAD}{_NAME}\s*(?:,[^\]]*)?\]")
-_SHIFTED = re.compile(rf"{_HEAD}({_NAME} ?[+-] ?\d+|\d+ ?\+ ?{_NAME})\s*(?:,[^\]]*)?\]")
+_BARE = rf"{_HEAD}{_NAME}\s*(?:,[^\]]*)?\]"
+_SHIFTED = rf"{_HEAD}({_NAME} ?[+-] ?\d+|\d+ ?\+ ?{_NAME})\s*(?:,[^\]]*)?\]"
 
 
 class Told(NamedTuple):
@@ -211,8 +211,8 @@ def told_by_line(failure: Failure) -> Told | None:
         return None
     code = frames[-1].expression or frames[-1].code
     known = {k: v for k, v in numbers.items() if k in ("index", "held")}
-    bare = [_name(m) for m in _BARE.finditer(code) if not _is_nested(code, m)]
-    for found in _SHIFTED.finditer(code):
+    bare = [_name(m) for m in re.finditer(_BARE, code) if not _is_nested(code, m)]
+    for found in re.finditer(_SHIFTED, code):
         if not _is_nested(code, found) and _name(found) not in bare:
             return Told(_name(found), found[2], known)
     return Told(bare[0], "", known) if bare and failure.type == "IndexError" else None
