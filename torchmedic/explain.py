@@ -6,10 +6,8 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 
 from torchmedic.engine import diagnose
-from torchmedic.fix.patch import parses, with_diff
 from torchmedic.model import Diagnosis, Lang, Rule, Text
 from torchmedic.observed import Failure
 from torchmedic.observed.text import failure_from_text
@@ -21,9 +19,9 @@ from torchmedic.session import (
     read_lines,
     tell_failure,
     use_colour,
+    with_diffs,
     write_output,
 )
-from torchmedic.unknown import honest_answer
 
 MOST_WORDS = 12  # a longer text is an error to be read, not a search
 PAGES = 5
@@ -56,6 +54,8 @@ def explanation(words: Sequence[str], form: str, output: str | None, lang: Lang)
         pages = nearest(text) if is_search else []
         notes = tuple(map(_pointer, pages))
         if failure is not None and not pages:
+            from torchmedic.unknown import honest_answer
+
             notes = honest_answer(failure)
         elif not pages:
             notes = (NO_ERROR,)
@@ -77,12 +77,8 @@ def rule_named(name: str) -> Rule | None:
 
 
 def _read(failure: Failure) -> tuple[Diagnosis, ...]:
-    return tuple(
-        replace(d, fixes=tuple(with_diff(f) for f in d.fixes if parses(f)))
-        for d in diagnose(
-            failure, lambda rule, error: tell_failure(f"in the rule {rule.code}", error)
-        )
-    )
+    found = diagnose(failure, lambda rule, error: tell_failure(f"in the rule {rule.code}", error))
+    return tuple(map(with_diffs, found))
 
 
 def _input(words: Sequence[str]) -> str:

@@ -6,7 +6,6 @@ import os
 import resource
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 
 from torchmedic.engine import diagnose
 from torchmedic.fix.child import Goal, Launch
@@ -73,7 +72,7 @@ def proven(diagnosis: Diagnosis, launch: Launch, goal: Goal, limit: float) -> Di
     at = diagnosis.at
     if best is not None and at is not None and not any(_is_within(e.span, at) for e in best.edits):
         at = best.edits[0].span
-    return replace(diagnosis, at=at, fixes=(*fixes, *diagnosis.fixes[MOST_CANDIDATES:]))
+    return diagnosis._replace(at=at, fixes=(*fixes, *diagnosis.fixes[MOST_CANDIDATES:]))
 
 
 def _is_within(edit: Span, at: Span) -> bool:

@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from torchmedic.model import Lang, Text
@@ -75,9 +74,7 @@ class Session:
             return
         broken: list[Rule] = []
         suppressed: list[Diagnosis] = []
-        found = tuple(
-            _with_diffs(d) for d in diagnose(failure, _collect(broken), suppressed.append)
-        )
+        found = tuple(with_diffs(d) for d in diagnose(failure, _collect(broken), suppressed.append))
         notes: tuple[Text, ...] = ()
         if suppressed and not found:
             return
@@ -124,8 +121,10 @@ class Session:
             emit("\n" + show(report, options, self.cwd), sys.stderr)
 
 
-def _with_diffs(diagnosis: Diagnosis) -> Diagnosis:
+def with_diffs(diagnosis: Diagnosis) -> Diagnosis:
     """Only fixes whose result still parses and changes something. A failure of ours costs the fixes, not the report."""
+    if not diagnosis.fixes:
+        return diagnosis
     from torchmedic.fix.patch import parses, with_diff
 
     try:
@@ -133,7 +132,7 @@ def _with_diffs(diagnosis: Diagnosis) -> Diagnosis:
     except Exception as error:
         tell_failure("while making its diffs", error)
         fixes = ()
-    return replace(diagnosis, fixes=fixes)
+    return diagnosis._replace(fixes=fixes)
 
 
 def _collect(broken: list[Rule]) -> Callable[[Rule, Exception], None]:

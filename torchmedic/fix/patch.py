@@ -11,7 +11,6 @@ import warnings
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -188,7 +187,7 @@ def parses(fix: Fix, read: Read = read_bytes) -> bool:
 
 def with_diff(fix: Fix, read: Read = read_bytes) -> Fix:
     """The fix with its unified diff, which `patch -p1` and `git apply` take. Raises as `rewritten` does."""
-    return replace(fix, diff="".join(map(_diff, rewritten(fix, read))))
+    return fix._replace(diff="".join(map(_diff, rewritten(fix, read))))
 
 
 def _diff(file: Rewritten) -> str:

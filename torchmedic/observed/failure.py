@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from torchmedic.model import Span
@@ -44,8 +43,7 @@ class Value(NamedTuple):
             yield from item.tensors()
 
 
-@dataclass(frozen=True)
-class Frame:
+class Frame(NamedTuple):
     """One entry of the traceback, outermost first in `Failure.frames`.
 
     `at` spans the very expression that raised where Python tells it (3.11), else its line.
@@ -56,13 +54,9 @@ class Frame:
     code: str = ""  # the source line as the traceback shows it
     expression: str = ""
     is_user: bool = True
-    values: Mapping[str, Value] = field(default_factory=dict)  # f_locals
-    names: Mapping[str, Value] = field(
-        default_factory=dict
-    )  # names and attribute chains of its statement
-    parts: Mapping[str, Value] = field(
-        default_factory=dict
-    )  # its unnamed sub-expressions, on fake copies
+    values: Mapping[str, Value] = {}  # f_locals
+    names: Mapping[str, Value] = {}  # names and attribute chains of its statement
+    parts: Mapping[str, Value] = {}  # its unnamed sub-expressions, on fake copies
 
 
 class Site(NamedTuple):
@@ -73,17 +67,16 @@ class Site(NamedTuple):
     names: Mapping[str, int] = {}
 
 
-@dataclass(frozen=True)
-class ModuleCall:
+class ModuleCall(NamedTuple):
     """One call of an `nn.Module`: what went in, what came out, how the layer was made."""
 
     path: str  # "features.3"; "" for the root
     type: str  # "Linear"
     bases: tuple[str, ...] = ()  # class names of its MRO, itself first
-    settings: Mapping[str, object] = field(default_factory=dict)  # in_features=…, kernel_size=…
-    parameters: Mapping[str, Tensor] = field(default_factory=dict)  # its own, not its children's
+    settings: Mapping[str, object] = {}  # in_features=…, kernel_size=…
+    parameters: Mapping[str, Tensor] = {}  # its own, not its children's
     inputs: tuple[Value, ...] = ()
-    keywords: Mapping[str, Value] = field(default_factory=dict)
+    keywords: Mapping[str, Value] = {}
     output: Value | None = None
     made_at: Span | None = None  # the call that constructed it: `nn.Linear(1600, 10)`
     made_by: tuple[
@@ -129,8 +122,7 @@ class Culprit(NamedTuple):
     frames: tuple[Frame, ...] = ()  # where the forward made it, if recorded
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(NamedTuple):
     """What is known of one exception. From text only `type`, `message`, `frames` and `is_worker` are known."""
 
     type: str
@@ -150,7 +142,7 @@ class Failure:
     culprits: tuple[Culprit, ...] = ()
     causes: tuple[Failure, ...] = ()  # the chain below, nearest first
     is_cause_explicit: bool = False  # `raise … from`
-    memory: Mapping[str, int] = field(default_factory=dict)  # bytes by kind, when memory ran out
+    memory: Mapping[str, int] = {}  # bytes by kind, when memory ran out
 
     @property
     def user_frame(self) -> Frame | None:

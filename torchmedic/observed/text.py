@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import NamedTuple
 
 from torchmedic.observed.failure import Culprit, Failure
@@ -79,7 +78,7 @@ def failure_from_text(text: str) -> Failure | None:
     if failure is None and found:  # a traceback whose end was not pasted
         failure = found[-1].failure
     if failure is not None and culprits:
-        failure = replace(failure, culprits=tuple(culprits[-1:]))
+        failure = failure._replace(culprits=tuple(culprits[-1:]))
     return failure
 
 
@@ -167,4 +166,4 @@ def _whole(candidate: _Candidate) -> Failure:
         rest = [text.removeprefix(mark[0]) for text in rest]
     margin = len(line) - len(line.lstrip())
     message, _ = read_message(rest, 0, candidate.failure.message, 0 if mark else margin)
-    return replace(candidate.failure, message=message.strip("` "))
+    return candidate.failure._replace(message=message.strip("` "))

@@ -28,8 +28,9 @@ _INVISIBLE |= dict.fromkeys(
 )
 del _INVISIBLE[ord("\t")], _INVISIBLE[ord("\n")]
 _SURROGATE = "[\ud800-\udfff]"
-# Whatever may take another number of cells than one. Left out: Latin, and what our own texts use beyond it.
-_WIDE = r"[^ -~\u00a1-\u00ac\u00ae-\u02ff‐-‧←-↓−≤≥]"
+# One cell each, and nothing to clean: Latin letters, and what our own texts use beyond them.
+_RANGES = ((0x20, 0x7F), (0xA1, 0xAD), (0xAE, 0x300), (0x2010, 0x2028), (0x2190, 0x2194))
+_PLAIN = frozenset("−≤≥").union(*(map(chr, range(*r)) for r in _RANGES))
 
 
 class Paint:
@@ -44,6 +45,8 @@ class Paint:
 
 def clean(text: str) -> str:
     """The text without control characters; tabs become four spaces, line ends stay."""
+    if _PLAIN.issuperset(text):
+        return text
     text = text.translate(_INVISIBLE)
     return re.sub(_SURROGATE, "\ufffd", text).replace("\t", TAB)
 
@@ -59,7 +62,7 @@ def one_line(text: str) -> str:
 
 def cells(text: str) -> int:
     """How many columns a terminal takes for it: Hangul two each."""
-    if text.isascii() or not re.search(_WIDE, text):
+    if _PLAIN.issuperset(text):
         return len(text)
     from rich.cells import cell_len  # 4 ms, not needed for a report in English
 

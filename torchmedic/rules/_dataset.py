@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from torchmedic.model import read
 from torchmedic.observed import Failure, Frame, Value
@@ -40,8 +40,7 @@ OUT_OF_RANGE = (
 _LOADER = r"torch[\\/]utils[\\/]data[\\/](?:dataloader|_utils[\\/](?:fetch|worker))\.py$"
 
 
-@dataclass(frozen=True)
-class Access:
+class Access(NamedTuple):
     """A subscript that failed under `__getitem__`. `container` is written as `__len__` would write it."""
 
     project: Project
@@ -49,7 +48,7 @@ class Access:
     level: int  # the failing function's, counted from `__getitem__`
     owner: Defined
     subscript: ast.Subscript
-    index: Index
+    position: Index
     container: str
     item: int | None  # the number that `__getitem__` was asked for
     number: int | None  # the index that failed
