@@ -52,6 +52,7 @@ _PARAGRAPH = (
     r"|Traceback of|Developer debug|Explanation|Hint|Search for|This error|This (?:probably|can)"
 )
 # Ways in which one traceback carries another: its message goes on with the inner one.
+_IN_WORKER = "in DataLoader worker process"
 _MAX_DEPTH = 8
 _MAX_CAUSES = 16
 _MAX_MESSAGE = 200  # lines
@@ -145,7 +146,9 @@ def _read_one(lines: list[str], start: int, depth: int) -> tuple[Failure, int]:
         return Failure(kind.rpartition(".")[2], "", tuple(frames)), max(i, start + 1)
     margin, name, first = raised
     message, i = read_message(lines, i + 1, first, margin)
-    failure = Failure(name.rpartition(".")[2], message, tuple(frames))
+    above = lines[start - 1][:LOOK] if start else ""
+    is_worker = _IN_WORKER in above and lines[start].lstrip().startswith("Original ")
+    failure = Failure(name.rpartition(".")[2], message, tuple(frames), is_worker=is_worker)
     return _with_inner(failure, lines, i, depth)
 
 
@@ -165,7 +168,7 @@ def _with_inner(failure: Failure, lines: list[str], i: int, depth: int) -> tuple
     frames = failure.frames + inner.frames
     if not inner.type:  # frames only: the place in the user's program that a compiler worked on
         return failure._replace(frames=frames), after
-    is_worker = "in DataLoader worker process" in failure.message or inner.is_worker
+    is_worker = _IN_WORKER in failure.message or inner.is_worker
     return inner._replace(frames=frames, is_worker=is_worker), after
 
 
