@@ -2,8 +2,11 @@
 
     .venv/bin/python benchmarks/startup.py [--rounds 11] [--only WORD]
 
-`CPU` is the processor's time (user and system) of the command and its children; on a shared machine it is the steadier one. Every round runs all commands of a pair once, in turn, so that a slow minute of the machine hits both alike.
+`CPU` is the processor's time (user and system) of the command and its children; on a shared machine it is the
+steadier one. Every round runs all commands of a pair once, in turn, so that a slow minute of the machine hits both.
 Bytecode is written to a folder of its own and is warm after the first, uncounted round, as after an installation.
+The interpreter is that of an empty environment, with the packages on its path: the editable installation of a working
+copy costs every start as much again as a bare one, which would flatter the ratios.
 """
 
 from __future__ import annotations
@@ -12,12 +15,14 @@ import argparse
 import os
 import resource
 import subprocess
-import sys
+import sysconfig
 import tempfile
 import time
+import venv
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "examples" / "digits_cnn_layer_size_mismatch.py"
@@ -67,10 +72,24 @@ Seconds = tuple[float, float]  # on the clock, of the processor
 Measure = Callable[[], Seconds]
 
 
-def environment(cache: Path) -> dict[str, str]:
-    """Bytecode may be written, into `cache`; the working copy can be imported from anywhere."""
+class Setting(NamedTuple):
+    """What all commands run with. `cwd` is a folder without settings of torchmedic."""
+
+    python: str
+    environment: dict[str, str]
+    cwd: Path
+
+
+def setting(folder: Path) -> Setting:
+    """Bytecode may be written, into `folder`; the working copy can be imported from anywhere."""
+    cwd, empty = folder / "project", folder / "venv"
+    cwd.mkdir()
+    venv.create(empty, symlinks=os.name != "nt")
+    python = empty / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     kept = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
-    return {**kept, "PYTHONPYCACHEPREFIX": str(cache), "PYTHONPATH": str(ROOT)}
+    path = os.pathsep.join([str(ROOT), sysconfig.get_path("purelib")])
+    ours = {"PYTHONPYCACHEPREFIX": str(folder / "bytecode"), "PYTHONPATH": path}
+    return Setting(str(python), {**kept, **ours}, cwd)
 
 
 def of_children() -> float:
@@ -78,25 +97,31 @@ def of_children() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def wall(arguments: Sequence[str], env: dict[str, str]) -> Measure:
+def ended(arguments: Sequence[str], using: Setting) -> str:
+    """What `python ARGUMENTS` wrote on standard output."""
+    command = [using.python, *arguments]
+    done = subprocess.run(
+        command, env=using.environment, cwd=using.cwd, capture_output=True, text=True
+    )
+    return done.stdout
+
+
+def wall(arguments: Sequence[str], using: Setting) -> Measure:
     """Seconds from the start of `python ARGUMENTS` to its end."""
 
     def measure() -> Seconds:
         start, before = time.perf_counter(), of_children()
-        subprocess.run([sys.executable, *arguments], env=env, cwd=ROOT, capture_output=True)
+        ended(arguments, using)
         return time.perf_counter() - start, of_children() - before
 
     return measure
 
 
-def told(arguments: Sequence[str], env: dict[str, str]) -> Measure:
+def told(arguments: Sequence[str], using: Setting) -> Measure:
     """The seconds that the program itself prints."""
 
     def measure() -> Seconds:
-        done = subprocess.run(
-            [sys.executable, *arguments], env=env, cwd=ROOT, capture_output=True, text=True
-        )
-        clock, processor = map(float, done.stdout.split())
+        clock, processor = map(float, ended(arguments, using).split())
         return clock, processor
 
     return measure
@@ -121,7 +146,7 @@ def main() -> None:
     rounds: int = options.rounds
     with tempfile.TemporaryDirectory() as folder:
         here = Path(folder)
-        env = environment(here / "bytecode")
+        using = setting(here)
         medic = ("-m", "torchmedic")
         run = (*medic, "run")
 
@@ -152,19 +177,21 @@ def main() -> None:
             )
 
         few = max(3, rounds // 3)
-        compare("`run`: a script without torch", wall((bare,), env), wall((*run, bare), env))
-        compare("`run`: a script that imports torch", wall((torch,), env), wall((*run, torch), env))
+        compare("`run`: a script without torch", wall((bare,), using), wall((*run, bare), using))
+        compare(
+            "`run`: a script that imports torch", wall((torch,), using), wall((*run, torch), using)
+        )
         compare(
             '`explain "mat1 and mat2 …"`, against `python -c pass`',
-            wall(PLAIN, env),
-            wall((*medic, "explain", MESSAGE), env),
+            wall(PLAIN, using),
+            wall((*medic, "explain", MESSAGE), using),
         )
         example = str(EXAMPLE)
-        crash, quick = wall((example,), env), wall((*run, "--no-verify", example), env)
+        crash, quick = wall((example,), using), wall((*run, "--no-verify", example), using)
         compare("crash to report, `--no-verify`", crash, quick, few)
-        compare("crash to verified report", crash, wall((*run, example), env), few)
+        compare("crash to verified report", crash, wall((*run, example), using), few)
         for name, path in hot.items():
-            compare(name, told((path,), env), told((*run, path), env), few)
+            compare(name, told((path,), using), told((*run, path), using), few)
 
 
 if __name__ == "__main__":

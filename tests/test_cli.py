@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -119,6 +120,21 @@ def folder(tmp_path) -> Path:
 )
 def test_bad_input_gets_one_sentence(words, said, folder):
     refused(cli(*words, cwd=folder), *said)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps the folder")
+@pytest.mark.parametrize(
+    "words",
+    [("explain", "TM201"), ("run", "-c", "print(1)"), ("run", "-m", "this"), ("run", "gone.py")],
+    ids=" ".join,
+)
+def test_a_removed_working_directory_is_no_error_of_ours(words, folder):
+    here = folder / "empty"
+    shell = f'cd "$0" && rmdir "$0" && exec {shlex.join(command(*words))}'
+    done = subprocess.run(["sh", "-c", shell, here], env=environment(), capture_output=True)
+    assert done.returncode == (2 if "gone.py" in words else 0)
+    assert bool(done.stdout) == (done.returncode == 0)
+    assert b"Traceback" not in done.stderr and done.stderr.count(b"\n") == (not done.stdout)
 
 
 def test_a_folder_without_a_program_ends_as_in_python(folder):

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from reports import width_of
 from torchmedic.model import Span
 from torchmedic.render.frame import frame
-from torchmedic.render.layout import Paint, blocks, cells, clean, clip, flow, unwrapped, wrap
+from torchmedic.render.layout import (
+    _PLAIN,
+    Paint,
+    blocks,
+    cells,
+    clean,
+    clip,
+    flow,
+    unwrapped,
+    wrap,
+)
 
 PLAIN = {"style": "error", "margin": 2, "before": 0, "after": 0}
 
@@ -28,6 +39,12 @@ def test_wrapping_breaks_at_spaces_only(prose, width, prefix):
     assert "".join(content).replace(" ", "") == "".join(prose)
     if all(cells(word) <= width - len(prefix) for word in prose):
         assert " ".join(content).split() == prose
+
+
+def test_what_is_not_looked_up_takes_one_cell():
+    assert len(_PLAIN) > 500 and "×" in _PLAIN and "가" not in _PLAIN
+    assert {cell_len(c) for c in _PLAIN} == {1}
+    assert all(clean(f"\t{c}") == f"    {c}" for c in _PLAIN)
 
 
 def test_a_product_is_one_word():

@@ -278,6 +278,13 @@ def test_an_error_in_a_worker() -> None:
     assert failure.raised_at.line == 8
 
 
+def test_an_error_in_a_worker_without_the_traceback_around_it() -> None:
+    """As the live exception says it: its message, and nothing before it."""
+    failure = read(worker(RAISED))
+    assert (failure.message, failure.is_worker) == ("list index out of range", True)
+    assert not read(RAISED).is_worker
+
+
 def test_chains_in_workers_and_around_them() -> None:
     failure = read(failing(PARENT, worker(INNER + DURING + RAISED)))
     assert (failure.type, [c.type for c in failure.causes]) == ("IndexError", ["KeyError"])

@@ -173,6 +173,25 @@ def test_an_unmended_copy_that_fails_differently_verifies_nothing(project: Proje
     assert "fails differently here: ZeroDivisionError" in trial.sentence.en
 
 
+def test_libraries_are_imported_untraced_and_the_program_is_traced_in_them(
+    project: Project, tmp_path: Path
+) -> None:
+    """A trace doubles the time of `import torch`, and shows that the failing line was passed."""
+    library = tmp_path / "site-packages"
+    library.mkdir()
+    (library / "registry.py").write_text("import sys\nassert not sys.gettrace()\nimport plugin\n")
+    plugin = "import sys\nassert sys.gettrace()\ndef half():\n    return 1 / 0\nhalf()\n"
+    project.add("plugin.py", plugin)
+    project.add("train.py", "import sys\nassert sys.gettrace()\nimport registry\n")
+    goal = project.goal("plugin.py", "1 / 0", "half", "ZeroDivisionError")
+    environment = {**os.environ, "PYTHONPATH": str(library)}
+    launch = project.launch("train.py", environment=environment)
+    fix = project.fix(("plugin.py", "1 / 0", "1 / 2"))
+    (trial,) = try_fixes(launch, [fix], goal, LIMIT)
+    assert trial.outcome is Outcome.PASSED, trial.sentence.en
+    assert trial.sentence.en == "verified: ran past plugin.py:4 and to the end"
+
+
 def test_an_endless_loop_reaches_the_limit(project: Project) -> None:
     goal = dividing(project)
     fix = project.fix(("train.py", "half = 0", "while True: half = 0"))

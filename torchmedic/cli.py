@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import click
@@ -32,7 +31,7 @@ def shared(command: F) -> F:
         click.option("--lang", type=LANG, help="Language of the report (default: the locale's)."),
         click.option(
             "--output",
-            type=click.Path(dir_okay=False, path_type=Path),
+            type=click.Path(dir_okay=False),
             metavar="FILE",
             help="Write the report to FILE.",
         ),
@@ -70,7 +69,7 @@ def cli() -> None:
 def run(
     program: tuple[str, ...],
     form: str,
-    output: Path | None,
+    output: str | None,
     lang: str | None,
     fix: bool,
     yes: bool,
@@ -104,7 +103,7 @@ def run(
 @cli.command(short_help="Explain a rule, an error message, a traceback or a whole log.")
 @shared
 @click.argument("words", nargs=-1, metavar="[CODE | NAME | TEXT | FILE | -]")
-def explain(words: tuple[str, ...], form: str, output: Path | None, lang: str | None) -> None:
+def explain(words: tuple[str, ...], form: str, output: str | None, lang: str | None) -> None:
     """Explain TM201 or a rule's name as a lesson; or read an error message, a log file, or standard input (`-`).
 
     Exit status 0 when a rule answered, 1 when none did.

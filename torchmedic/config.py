@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from torchmedic.model import LANGS, Lang
 
@@ -15,27 +13,33 @@ class ConfigError(Exception):
     """A setting that can't be used; its text is one sentence for the user."""
 
 
-@dataclass(frozen=True)
-class Config:
+class Config(NamedTuple):
     lang: Lang = "en"
 
 
-def settings(start: Path | None = None) -> dict[str, Any]:
-    """The table `[tool.torchmedic]` of the nearest pyproject.toml, upwards from `start`; empty if there's none.
+def settings(start: str | None = None) -> dict[str, Any]:
+    """The table `[tool.torchmedic]` of the nearest pyproject.toml, upwards from `start` (default: the working
+    directory); empty if there's none.
 
     Raises ConfigError if that file is not TOML.
     """
-    here = (start or Path.cwd()).resolve()
-    for folder in (here, *here.parents):
-        path = folder / "pyproject.toml"
-        if path.is_file():
-            return _table(path)
-    return {}
-
-
-def _table(path: Path) -> dict[str, Any]:
     try:
-        data = path.read_bytes()
+        folder = os.path.realpath(start or os.getcwd())
+    except FileNotFoundError:  # the working directory was removed
+        return {}
+    while True:
+        path = os.path.join(folder, "pyproject.toml")
+        if os.path.isfile(path):
+            return _table(path)
+        if folder == os.path.dirname(folder):
+            return {}
+        folder = os.path.dirname(folder)
+
+
+def _table(path: str) -> dict[str, Any]:
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
         if b"torchmedic" not in data:
             return {}
         if sys.version_info >= (3, 11):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 from torchmedic.model import Diagnosis, Rule, Severity, Span, View
 from torchmedic.observed import Failure, load
@@ -12,7 +11,7 @@ from torchmedic.observed.trace import Trace
 from torchmedic.rules import RULES
 
 OnError = Callable[[Rule, Exception], None]
-_IGNORE = re.compile(r"#\s*torchmedic:\s*ignore\[([^\]]*)\]", re.I)
+_IGNORE = r"(?i)#\s*torchmedic:\s*ignore\[([^\]]*)\]"
 _RANK = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.ADVICE: 2}
 
 
@@ -64,7 +63,7 @@ def _of_trace(trace: Trace, on_error: OnError) -> list[Diagnosis]:
             found.setdefault((diagnosis.rule.code, diagnosis.at), diagnosis)
     for diagnosis in _ask(trace, on_error):
         found.setdefault((diagnosis.rule.code, diagnosis.at), diagnosis)
-    in_view = [replace(d, view=View.SOURCE) for d in found.values()]
+    in_view = [d._replace(view=View.SOURCE) for d in found.values()]
     return sorted(in_view, key=_place)
 
 
@@ -94,5 +93,5 @@ def is_suppressed(diagnosis: Diagnosis) -> bool:
 
 def ignored_on(at: Span) -> set[str]:
     source = load(at.path)
-    found = _IGNORE.search(source.line(at.line)) if source else None
+    found = re.search(_IGNORE, source.line(at.line)) if source else None
     return {part.strip().lower() for part in found[1].split(",")} if found else set()

@@ -6,11 +6,8 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
 
 from torchmedic.engine import diagnose
-from torchmedic.fix.patch import parses, with_diff
 from torchmedic.model import Diagnosis, Lang, Rule, Text
 from torchmedic.observed import Failure
 from torchmedic.observed.text import failure_from_text
@@ -22,9 +19,9 @@ from torchmedic.session import (
     read_lines,
     tell_failure,
     use_colour,
+    with_diffs,
     write_output,
 )
-from torchmedic.unknown import honest_answer
 
 MOST_WORDS = 12  # a longer text is an error to be read, not a search
 PAGES = 5
@@ -39,7 +36,7 @@ class Unreadable(Exception):
     """The input can't be read; the text is one sentence for the user."""
 
 
-def explanation(words: Sequence[str], form: str, output: Path | None, lang: Lang) -> int:
+def explanation(words: Sequence[str], form: str, output: str | None, lang: Lang) -> int:
     """Prints what is known. 0: a rule answered; 1: none did. Raises Unreadable."""
     rule = rule_named(words[0]) if len(words) == 1 else None
     options = Options(form, output, lang)
@@ -57,6 +54,8 @@ def explanation(words: Sequence[str], form: str, output: Path | None, lang: Lang
         pages = nearest(text) if is_search else []
         notes = tuple(map(_pointer, pages))
         if failure is not None and not pages:
+            from torchmedic.unknown import honest_answer
+
             notes = honest_answer(failure)
         elif not pages:
             notes = (NO_ERROR,)
@@ -78,12 +77,8 @@ def rule_named(name: str) -> Rule | None:
 
 
 def _read(failure: Failure) -> tuple[Diagnosis, ...]:
-    return tuple(
-        replace(d, fixes=tuple(with_diff(f) for f in d.fixes if parses(f)))
-        for d in diagnose(
-            failure, lambda rule, error: tell_failure(f"in the rule {rule.code}", error)
-        )
-    )
+    found = diagnose(failure, lambda rule, error: tell_failure(f"in the rule {rule.code}", error))
+    return tuple(map(with_diffs, found))
 
 
 def _input(words: Sequence[str]) -> str:
@@ -97,7 +92,8 @@ def _input(words: Sequence[str]) -> str:
         return _decoded(sys.stdin.buffer.read(), "standard input")
     if len(words) == 1 and _is_path(words[0]):
         try:
-            return _decoded(Path(words[0]).read_bytes(), words[0])
+            with open(words[0], "rb") as file:
+                return _decoded(file.read(), words[0])
         except OSError as error:
             raise Unreadable(f"cannot read {words[0]}: {error.strerror or error}") from None
     return " ".join(words)
@@ -156,7 +152,7 @@ def _vocabulary(rule: Rule) -> set[str]:
     return _words(" ".join([*parts, *(m for v in rule.variants for m in v.messages)]))
 
 
-def _lesson(rule: Rule, lang: Lang, output: Path | None) -> str:
+def _lesson(rule: Rule, lang: Lang, output: str | None) -> str:
     from torchmedic.render import page
 
     if output is not None:

@@ -6,7 +6,6 @@ import os
 import resource
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import groupby, islice
 
 from torchmedic.engine import diagnose
@@ -81,7 +80,7 @@ def proven(diagnosis: Diagnosis, launch: Launch, goal: Goal, limit: float) -> Di
     at = diagnosis.at
     if best is not None and at is not None and not any(_is_within(e.span, at) for e in best.edits):
         at = best.edits[0].span
-    return replace(diagnosis, at=at, fixes=(*fixes, *diagnosis.fixes[MOST_CANDIDATES:]))
+    return diagnosis._replace(at=at, fixes=(*fixes, *diagnosis.fixes[MOST_CANDIDATES:]))
 
 
 def _is_part(trial: Trial, passed: Sequence[Trial]) -> bool:

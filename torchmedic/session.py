@@ -7,9 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from torchmedic.model import Lang, Text
 
@@ -20,12 +18,11 @@ if TYPE_CHECKING:
     from torchmedic.render import Report
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(NamedTuple):
     """What stands before the script on the command line."""
 
     format: str = "text"
-    output: Path | None = None
+    output: str | None = None
     lang: Lang = "en"
     fix: bool = False
     yes: bool = False
@@ -58,7 +55,10 @@ class Session:
         self.options = options
         self.recorder = recorder
         self.started = time.monotonic()
-        self.cwd = os.getcwd()
+        try:
+            self.cwd = os.getcwd()
+        except FileNotFoundError:  # it was removed; the program may run all the same
+            self.cwd = os.sep
         self.environment = dict(os.environ)
 
     def on_crash(self, error: BaseException) -> None:
@@ -74,9 +74,7 @@ class Session:
             return
         broken: list[Rule] = []
         suppressed: list[Diagnosis] = []
-        found = tuple(
-            _with_diffs(d) for d in diagnose(failure, _collect(broken), suppressed.append)
-        )
+        found = tuple(with_diffs(d) for d in diagnose(failure, _collect(broken), suppressed.append))
         notes: tuple[Text, ...] = ()
         if suppressed and not found:
             return
@@ -119,14 +117,16 @@ class Session:
 
                 text = as_json.render(report, options.lang, read_lines, self.cwd)
             else:
-                text = show(report, replace(options, colour=False), self.cwd)
+                text = show(report, options._replace(colour=False), self.cwd)
             write_output(options.output, text, self.cwd)
         if report.diagnoses or report.notes:
             emit("\n" + show(report, options, self.cwd), sys.stderr)
 
 
-def _with_diffs(diagnosis: Diagnosis) -> Diagnosis:
+def with_diffs(diagnosis: Diagnosis) -> Diagnosis:
     """Only fixes whose result still parses and changes something. A failure of ours costs the fixes, not the report."""
+    if not diagnosis.fixes:
+        return diagnosis
     from torchmedic.fix.patch import parses, with_diff
 
     try:
@@ -134,7 +134,7 @@ def _with_diffs(diagnosis: Diagnosis) -> Diagnosis:
     except Exception as error:
         tell_failure("while making its diffs", error)
         fixes = ()
-    return replace(diagnosis, fixes=fixes)
+    return diagnosis._replace(fixes=fixes)
 
 
 def _collect(broken: list[Rule]) -> Callable[[Rule, Exception], None]:
@@ -171,7 +171,8 @@ def read_lines(path: str) -> Sequence[str]:
     if source is not None:
         return source.lines
     try:
-        return lines_of(Path(path).read_text("utf-8", "replace"))
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return lines_of(file.read())
     except OSError:
         return ()
 
@@ -215,9 +216,10 @@ def emit(text: str, stream: object) -> None:
         return
 
 
-def write_output(path: Path, text: str, cwd: str) -> None:
+def write_output(path: str, text: str, cwd: str) -> None:
     """Raises OSError where the report can't be written."""
-    (Path(cwd) / path).write_text(text, encoding="utf-8")
+    with open(os.path.join(cwd, path), "w", encoding="utf-8") as file:
+        file.write(text)
 
 
 class Waiting:

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from torchmedic.fix import guard
@@ -305,9 +305,6 @@ class Child:
             return [self._at_home(item) for item in value]
         if isinstance(value, Mapping):
             return {key: self._at_home(item) for key, item in value.items()}
-        if is_dataclass(value) and not isinstance(value, type):
-            changed = {f.name: self._at_home(getattr(value, f.name)) for f in fields(value)}
-            return replace(value, **changed)
         return value
 
     def _span_at_home(self, span: Span) -> Span:

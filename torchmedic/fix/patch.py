@@ -11,7 +11,6 @@ import warnings
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -188,7 +187,7 @@ def parses(fix: Fix, read: Read = read_bytes) -> bool:
 
 def with_diff(fix: Fix, read: Read = read_bytes) -> Fix:
     """The fix with its unified diff, which `patch -p1` and `git apply` take. Raises as `rewritten` does."""
-    return replace(fix, diff="".join(map(_diff, rewritten(fix, read))))
+    return fix._replace(diff="".join(map(_diff, rewritten(fix, read))))
 
 
 def _diff(file: Rewritten) -> str:
@@ -220,7 +219,7 @@ def _shown(path: str) -> tuple[str, bool]:
     return absolute.replace(os.sep, "/"), False
 
 
-_HUNK = re.compile(r"^@@ -\d+(?:,\d+)? \+(\d+)(?:,(\d+))? @@", re.M)
+_HUNK = r"(?m)^@@ -\d+(?:,\d+)? \+(\d+)(?:,(\d+))? @@"
 
 
 def is_applied(fix: Fix, read: Read = read_bytes) -> bool:
@@ -239,8 +238,8 @@ def _stands(data: bytes, section: str) -> bool:
     except (SyntaxError, LookupError, ValueError):
         return False
     lines = _physical(text)
-    for found in _HUNK.finditer(section):
-        end = _HUNK.search(section, found.end())
+    hunks = list(re.finditer(_HUNK, section))
+    for found, end in zip(hunks, [*hunks[1:], None], strict=True):
         body = section[found.end() + 1 : end.start() if end else len(section)]
         new = _new_side(body)
         # A hunk without lines names the line before it.

@@ -106,7 +106,7 @@ def verify(
 
 
 def as_fix(trial: Trial) -> Fix:
-    return replace(trial.fix, verified=trial.outcome.value, verification=trial.sentence)
+    return trial.fix._replace(verified=trial.outcome.value, verification=trial.sentence)
 
 
 def try_fixes(

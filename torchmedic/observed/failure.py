@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from torchmedic.model import Span
 from torchmedic.observed.source import Source, load
 
 
-@dataclass(frozen=True)
-class Tensor:
+class Tensor(NamedTuple):
     """A tensor or NumPy array, without its data. `shape` in elements, `bytes` of its storage view."""
 
     shape: tuple[int, ...]
@@ -25,8 +24,7 @@ class Tensor:
     bytes: int = 0
 
 
-@dataclass(frozen=True)
-class Value:
+class Value(NamedTuple):
     """A Python value as far as it can be told without calling the user's code."""
 
     type: str  # "Tensor", "int", "DataLoader", the class's __qualname__
@@ -35,7 +33,7 @@ class Value:
     length: int | None = None
     items: tuple[Value, ...] = ()  # of a tuple or list, the first eight; of a dict, its values
     keys: tuple[str, ...] = ()  # of a dict, parallel to items
-    attributes: Mapping[str, Value] = field(default_factory=dict)
+    attributes: Mapping[str, Value] = {}
 
     def tensors(self) -> Iterator[Tensor]:
         """The tensor itself, or those in the items, depth first."""
@@ -45,8 +43,7 @@ class Value:
             yield from item.tensors()
 
 
-@dataclass(frozen=True)
-class Frame:
+class Frame(NamedTuple):
     """One entry of the traceback, outermost first in `Failure.frames`.
 
     `at` spans the very expression that raised where Python tells it (3.11), else its line.
@@ -57,35 +54,29 @@ class Frame:
     code: str = ""  # the source line as the traceback shows it
     expression: str = ""
     is_user: bool = True
-    values: Mapping[str, Value] = field(default_factory=dict)  # f_locals
-    names: Mapping[str, Value] = field(
-        default_factory=dict
-    )  # names and attribute chains of its statement
-    parts: Mapping[str, Value] = field(
-        default_factory=dict
-    )  # its unnamed sub-expressions, on fake copies
+    values: Mapping[str, Value] = {}  # f_locals
+    names: Mapping[str, Value] = {}  # names and attribute chains of its statement
+    parts: Mapping[str, Value] = {}  # its unnamed sub-expressions, on fake copies
 
 
-@dataclass(frozen=True)
-class Site:
+class Site(NamedTuple):
     """A user's frame while a layer was being constructed: the call in progress, and the integers it could see."""
 
     at: Span
     function: str = ""
-    names: Mapping[str, int] = field(default_factory=dict)
+    names: Mapping[str, int] = {}
 
 
-@dataclass(frozen=True)
-class ModuleCall:
+class ModuleCall(NamedTuple):
     """One call of an `nn.Module`: what went in, what came out, how the layer was made."""
 
     path: str  # "features.3"; "" for the root
     type: str  # "Linear"
     bases: tuple[str, ...] = ()  # class names of its MRO, itself first
-    settings: Mapping[str, object] = field(default_factory=dict)  # in_features=…, kernel_size=…
-    parameters: Mapping[str, Tensor] = field(default_factory=dict)  # its own, not its children's
+    settings: Mapping[str, object] = {}  # in_features=…, kernel_size=…
+    parameters: Mapping[str, Tensor] = {}  # its own, not its children's
     inputs: tuple[Value, ...] = ()
-    keywords: Mapping[str, Value] = field(default_factory=dict)
+    keywords: Mapping[str, Value] = {}
     output: Value | None = None
     made_at: Span | None = None  # the call that constructed it: `nn.Linear(1600, 10)`
     made_by: tuple[
@@ -106,18 +97,15 @@ class ModuleCall:
         return None
 
 
-@dataclass(frozen=True)
-class Loader:
+class Loader(NamedTuple):
     """A DataLoader found in the frames, and its dataset."""
 
     name: str = ""  # the user's expression for it: "train_loader", "self.loader"
     dataset_type: str = ""
     dataset_at: Span | None = None  # the class statement
     dataset_length: int | None = None
-    containers: Mapping[str, Value] = field(
-        default_factory=dict
-    )  # the dataset's attributes with a length
-    attributes: Mapping[str, Value] = field(default_factory=dict)  # its other plain attributes
+    containers: Mapping[str, Value] = {}  # the dataset's attributes with a length
+    attributes: Mapping[str, Value] = {}  # its other plain attributes
     batch_size: int | None = None
     num_workers: int = 0
     is_shuffled: bool | None = None
@@ -126,8 +114,7 @@ class Loader:
     wraps: tuple[str, ...] = ()  # Subset, ConcatDataset … around the dataset, outermost first
 
 
-@dataclass(frozen=True)
-class Culprit:
+class Culprit(NamedTuple):
     """The autograd node that a failing backward pass complained about."""
 
     node: str  # "SigmoidBackward0"
@@ -135,8 +122,7 @@ class Culprit:
     frames: tuple[Frame, ...] = ()  # where the forward made it, if recorded
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(NamedTuple):
     """What is known of one exception. From text only `type`, `message`, `frames` and `is_worker` are known."""
 
     type: str
@@ -156,7 +142,7 @@ class Failure:
     culprits: tuple[Culprit, ...] = ()
     causes: tuple[Failure, ...] = ()  # the chain below, nearest first
     is_cause_explicit: bool = False  # `raise … from`
-    memory: Mapping[str, int] = field(default_factory=dict)  # bytes by kind, when memory ran out
+    memory: Mapping[str, int] = {}  # bytes by kind, when memory ran out
 
     @property
     def user_frame(self) -> Frame | None:

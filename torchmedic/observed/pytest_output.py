@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 from torchmedic.model import Span
 from torchmedic.observed.failure import Failure, Frame
@@ -37,8 +36,8 @@ def first_failure(lines: list[str]) -> tuple[int, Failure] | None:
         if found is None:
             found = (start, failure) if failure is not None else None
         elif failure is not None and link:
-            causes = (replace(found[1], causes=()), *found[1].causes)
-            found = start, replace(failure, causes=causes, is_cause_explicit=link == EXPLICIT)
+            causes = (found[1]._replace(causes=()), *found[1].causes)
+            found = start, failure._replace(causes=causes, is_cause_explicit=link == EXPLICIT)
         else:
             break
         floor = i

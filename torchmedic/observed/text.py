@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import NamedTuple
 
 from torchmedic.observed.failure import Culprit, Failure
@@ -86,7 +85,7 @@ def failure_from_text(text: str) -> Failure | None:
     if failure is None and found:  # a traceback whose end was not pasted
         failure = found[-1].failure
     if failure is not None and culprits:
-        failure = replace(failure, culprits=tuple(culprits[-1:]))
+        failure = failure._replace(culprits=tuple(culprits[-1:]))
     return failure
 
 
@@ -97,7 +96,7 @@ def _with_parent(failure: Failure, chosen: _Candidate, candidates: Iterable[_Can
     for other in candidates:
         is_parent = other.process == chosen.process and other.rank == _CONSEQUENCE
         if is_parent and other.failure.user_frame is not None:
-            return replace(failure, frames=(*other.failure.frames, *failure.frames))
+            return failure._replace(frames=(*other.failure.frames, *failure.frames))
     return failure
 
 
@@ -119,7 +118,7 @@ def _tracebacks(stream: Stream, culprits: list[Culprit]) -> list[_Candidate]:
             culprits.append(Culprit(forward[1], frames=failure.frames))
         elif failure.type or failure.frames:
             if "in DataLoader worker process" in before[:LOOK]:
-                failure = replace(failure, is_worker=True)
+                failure = failure._replace(is_worker=True)
             rank = _rank(failure, before)
             found.append(_Candidate(failure, stream.at[i], stream.key, rank))
         i = max(after, i + 1)
@@ -187,4 +186,4 @@ def _whole(candidate: _Candidate) -> Failure:
         rest = [text.removeprefix(mark[0]) for text in rest]
     margin = len(line) - len(line.lstrip())
     message, _ = read_message(rest, 0, candidate.failure.message, 0 if mark else margin)
-    return replace(candidate.failure, message=message.strip("` "))
+    return candidate.failure._replace(message=message.strip("` "))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import replace
 
 from torchmedic.model import Span
 from torchmedic.observed.failure import Failure, Frame
@@ -55,6 +54,7 @@ _PARAGRAPH = (
 )
 _BOOTSTRAP = r"multiprocessing[/\\](?:spawn|forkserver|resource_tracker)\.py$"
 # Ways in which one traceback carries another: its message goes on with the inner one.
+_IN_WORKER = "in DataLoader worker process"
 _MAX_DEPTH = 8
 _MAX_CAUSES = 16
 _MAX_MESSAGE = 200  # lines
@@ -110,10 +110,10 @@ def read_chain(lines: list[str], start: int, depth: int = 0) -> tuple[Failure, i
             return failure, i
         explicit, i = link
         after, i = _read_one(lines, i, depth)
-        below = (replace(failure, causes=()), *failure.causes)
+        below = (failure._replace(causes=()), *failure.causes)
         causes = (*after.causes, *below)[:_MAX_CAUSES]
         is_explicit = after.is_cause_explicit if after.causes else explicit
-        failure = replace(after, causes=causes, is_cause_explicit=is_explicit)
+        failure = after._replace(causes=causes, is_cause_explicit=is_explicit)
 
 
 def _is_whole(failure: Failure) -> bool:
@@ -148,10 +148,12 @@ def _read_one(lines: list[str], start: int, depth: int) -> tuple[Failure, int]:
         return Failure(kind.rpartition(".")[2], "", tuple(frames)), max(i, start + 1)
     margin, name, first = raised
     message, i = read_message(lines, i + 1, first, margin)
-    failure = Failure(name.rpartition(".")[2], message, tuple(frames))
+    above = lines[start - 1][:LOOK] if start else ""
+    is_worker = _IN_WORKER in above and lines[start].lstrip().startswith("Original ")
+    failure = Failure(name.rpartition(".")[2], message, tuple(frames), is_worker=is_worker)
     if starts_in_bootstrap(failure):
-        frames[0] = replace(frames[0], is_user=False)
-        failure = replace(failure, frames=tuple(frames))
+        frames[0] = frames[0]._replace(is_user=False)
+        failure = failure._replace(frames=tuple(frames))
     return _with_inner(failure, lines, i, depth)
 
 
@@ -170,9 +172,9 @@ def _with_inner(failure: Failure, lines: list[str], i: int, depth: int) -> tuple
     inner, after = read_chain(lines, i, depth + 1)
     frames = failure.frames + inner.frames
     if not inner.type:  # frames only: the place in the user's program that a compiler worked on
-        return replace(failure, frames=frames), after
-    is_worker = "in DataLoader worker process" in failure.message or inner.is_worker
-    return replace(inner, frames=frames, is_worker=is_worker), after
+        return failure._replace(frames=frames), after
+    is_worker = _IN_WORKER in failure.message or inner.is_worker
+    return inner._replace(frames=frames, is_worker=is_worker), after
 
 
 def starts_in_bootstrap(failure: Failure) -> bool:
@@ -215,7 +217,7 @@ def _read_frames(
             frames[-1] = _with_arrow(frames[-1], arrow)
         elif frames and "<--- HERE" in line:  # TorchScript shows the function, and the line in it
             above = lines[i - 1][:LOOK]
-            frames[-1] = replace(frames[-1], code=above.strip(), expression=_marked(above, line))
+            frames[-1] = frames[-1]._replace(code=above.strip(), expression=_marked(above, line))
         elif line.strip() and not re.match(_CONTEXT, line) and _REPEATED not in line:
             noise += 1
             if noise > _MAX_NOISE or line.strip().startswith("```"):
@@ -225,7 +227,7 @@ def _read_frames(
 
 
 def _with_arrow(frame: Frame, arrow: re.Match[str]) -> Frame:
-    return replace(frame, at=Span(frame.at.path, int(arrow[1])), code=(arrow[2] or "").strip())
+    return frame._replace(at=Span(frame.at.path, int(arrow[1])), code=(arrow[2] or "").strip())
 
 
 def _raised(line: str, margin: int | None, kind: str = "") -> tuple[int, str, str] | None:
@@ -282,7 +284,7 @@ def _with_code(frame: Frame, lines: list[str], i: int, margin: int) -> tuple[Fra
         else:
             break
     expression = "" if is_elided else "\n".join(pieces)
-    return replace(frame, code=code, expression=expression), i
+    return frame._replace(code=code, expression=expression), i
 
 
 def _marked(line: str, marks: str) -> str:

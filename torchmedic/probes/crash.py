@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Protocol
 
 from torchmedic.observed import Failure, Frame, ModuleCall, Site
@@ -33,7 +32,7 @@ def read_error(error: BaseException, records: Records | None = None) -> Failure:
     """Everything that the exception, its frames and its chain tell, as plain data."""
     first, *rest = _chain(error)
     links = [_failure(link, records) for link in (first, *rest)]
-    return replace(links[0], causes=tuple(links[1:]), is_cause_explicit=error.__cause__ is not None)
+    return links[0]._replace(causes=tuple(links[1:]), is_cause_explicit=error.__cause__ is not None)
 
 
 def _chain(error: BaseException) -> list[BaseException]:
@@ -78,7 +77,7 @@ def _with_parts(stack: Sequence[Entry], frames: tuple[Frame, ...]) -> tuple[Fram
     if index is None or torch_if_loaded() is None:
         return frames
     parts = parts_of(stack[index], frames[index])
-    return (*frames[:index], replace(frames[index], parts=parts), *frames[index + 1 :])
+    return (*frames[:index], frames[index]._replace(parts=parts), *frames[index + 1 :])
 
 
 def _with_layers(failure: Failure, live: Sequence[Call], records: Records | None) -> Failure:
@@ -95,7 +94,7 @@ def _with_layers(failure: Failure, live: Sequence[Call], records: Records | None
     if len(modules) == 1 and len(open_rows) > 1:
         # Compiled and scripted models have one Python frame: their inner layers are known from the table alone.
         modules = tuple(open_rows)
-    return replace(failure, layers=layers, layers_from=source, layers_note=note, modules=modules)
+    return failure._replace(layers=layers, layers_from=source, layers_note=note, modules=modules)
 
 
 def _with_inner_text(failure: Failure) -> Failure:
@@ -106,8 +105,7 @@ def _with_inner_text(failure: Failure) -> Failure:
     ):
         inner = failure_from_text(f"{failure.type}: {failure.message}")
         if inner is not None and inner.frames:
-            return replace(
-                failure,
+            return failure._replace(
                 type=inner.type or failure.type,
                 message=inner.message or failure.message,
                 frames=(*failure.frames, *inner.frames),

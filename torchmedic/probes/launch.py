@@ -148,10 +148,19 @@ def _prepare(program: Program) -> Callable[[], None]:
 
 
 def _full(path: str) -> str:
-    """Absolute as Python makes it: joined to the working directory, never normalised."""
+    """Absolute as Python makes it: joined to the working directory if that is still there, never normalised."""
     if os.name == "nt" or os.path.isabs(path):
         return os.path.abspath(path) if os.name == "nt" else path
-    return f"{os.getcwd()}{os.sep}{path}"
+    here = _working_directory()
+    return f"{here}{os.sep}{path}" if here else path
+
+
+def _working_directory() -> str:
+    """Empty where it was removed."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return ""
 
 
 def _has_importer(path: str) -> bool:
@@ -219,7 +228,7 @@ def _module(name: str) -> None:
     """`runpy` runs it in the `__main__` that is there, as for `python -m`: that one is ours and stays."""
     import runpy
 
-    _set_path(os.getcwd())
+    _set_path(_working_directory())
     runpy._run_module_as_main(name)  # type: ignore[attr-defined]
 
 

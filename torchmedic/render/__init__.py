@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from torchmedic.model import Diagnosis, Fix, Lang, Text
 from torchmedic.render import words
@@ -13,8 +13,7 @@ Read = Callable[[str], Sequence[str]]
 """The lines of a file, with or without their ends; empty if it can't be read."""
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(NamedTuple):
     """What one command has to say: the root cause first, then remarks about the looking itself."""
 
     command: str

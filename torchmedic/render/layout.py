@@ -27,7 +27,10 @@ _INVISIBLE |= dict.fromkeys(
     (*range(0x80, 0xA0), 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A)), 0xFFFD
 )
 del _INVISIBLE[ord("\t")], _INVISIBLE[ord("\n")]
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATE = "[\ud800-\udfff]"
+# One cell each, and nothing to clean: Latin letters, and what our own texts use beyond them.
+_RANGES = ((0x20, 0x7F), (0xA1, 0xAD), (0xAE, 0x300), (0x2010, 0x2028), (0x2190, 0x2194))
+_PLAIN = frozenset("−≤≥").union(*(map(chr, range(*r)) for r in _RANGES))
 
 
 class Paint:
@@ -42,8 +45,10 @@ class Paint:
 
 def clean(text: str) -> str:
     """The text without control characters; tabs become four spaces, line ends stay."""
+    if _PLAIN.issuperset(text):
+        return text
     text = text.translate(_INVISIBLE)
-    return _SURROGATE.sub("\ufffd", text).replace("\t", TAB)
+    return re.sub(_SURROGATE, "\ufffd", text).replace("\t", TAB)
 
 
 def clean_line(text: str) -> str:
@@ -57,9 +62,9 @@ def one_line(text: str) -> str:
 
 def cells(text: str) -> int:
     """How many columns a terminal takes for it: Hangul two each."""
-    if text.isascii():
+    if _PLAIN.issuperset(text):
         return len(text)
-    from rich.cells import cell_len  # 4 ms, not needed for a report in plain English
+    from rich.cells import cell_len  # 4 ms, not needed for a report in English
 
     return cell_len(text)
 

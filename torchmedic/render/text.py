@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from torchmedic.model import Diagnosis, Evidence, Fix, Lang, Span, Table, Text
 from torchmedic.render import Read, Report, ranked, shown_path, verification, words
@@ -48,8 +48,7 @@ def render(
     return "\n".join("\n".join(part) + "\n" for part in parts)
 
 
-@dataclass(frozen=True)
-class _Page:
+class _Page(NamedTuple):
     lang: Lang
     width: int
     paint: Paint

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from torchmedic.model import read
 from torchmedic.observed import Failure, Frame, Value
@@ -37,13 +37,10 @@ OUT_OF_RANGE = (
     "array index out of range",
     "index out of bounds",
 )
-_LOADER = re.compile(
-    r"torch[\\/]utils[\\/]data[\\/](?:dataloader|_utils[\\/](?:fetch|worker))\.py$"
-)
+_LOADER = r"torch[\\/]utils[\\/]data[\\/](?:dataloader|_utils[\\/](?:fetch|worker))\.py$"
 
 
-@dataclass(frozen=True)
-class Access:
+class Access(NamedTuple):
     """A subscript that failed under `__getitem__`. `container` is written as `__len__` would write it."""
 
     project: Project
@@ -51,7 +48,7 @@ class Access:
     level: int  # the failing function's, counted from `__getitem__`
     owner: Defined
     subscript: ast.Subscript
-    index: Index
+    position: Index
     container: str
     item: int | None  # the number that `__getitem__` was asked for
     number: int | None  # the index that failed
@@ -103,7 +100,7 @@ def told(failure: Failure) -> dict[str, object] | None:
 def from_loader(failure: Failure) -> bool:
     """True if a DataLoader asked for the item."""
     return failure.is_worker or any(
-        not f.is_user and _LOADER.search(f.at.path) for f in failure.frames
+        not f.is_user and re.search(_LOADER, f.at.path) for f in failure.frames
     )
 
 
@@ -111,7 +108,8 @@ def _asked(failure: Failure) -> list[Frame]:
     """The user's frames below the innermost loader frame; all of them where no loader is involved."""
     frames = list(failure.frames)
     last = max(
-        (i for i, f in enumerate(frames) if not f.is_user and _LOADER.search(f.at.path)), default=-1
+        (i for i, f in enumerate(frames) if not f.is_user and re.search(_LOADER, f.at.path)),
+        default=-1,
     )
     return [f for f in frames[last + 1 :] if f.is_user]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from torchmedic.model import Span
@@ -45,8 +44,7 @@ class Level(NamedTuple):
     function: Function
 
 
-@dataclass(frozen=True)
-class Index:
+class Index(NamedTuple):
     """`scale` × item + `offset` + `terms` + a number below each of `extents`. A scale of "" means: no item in it."""
 
     scale: str = ""
@@ -161,13 +159,13 @@ class Reader:
         else:
             used = self.read(node.slice, level, depth)
             if used is not None and used.scale:
-                inner = replace(used, lookup=Place(self.levels[level].source, node))
+                inner = used._replace(lookup=Place(self.levels[level].source, node))
             elif isinstance(node.slice, ast.Constant):
                 inner = self.read(node.value, level, depth)  # `self.rows[item]["id"]`
                 if inner is not None and inner.lookup is None:
                     return None
         if inner is not None and inner.lookup is not None:
-            return replace(inner, lookup=Place(self.levels[level].source, node))
+            return inner._replace(lookup=Place(self.levels[level].source, node))
         return inner
 
     def _operation(self, node: ast.BinOp, level: int, depth: int) -> Index | None:
@@ -178,7 +176,7 @@ class Reader:
             total = left.plus(right, 1 if isinstance(node.op, ast.Add) else -1)
             for bare, added in ((left, right), (right, left)):
                 if total and bare.is_item and added.offset and not (added.terms or added.extents):
-                    total = replace(total, shift=Place(self.levels[level].source, node))
+                    total = total._replace(shift=Place(self.levels[level].source, node))
             return total
         if isinstance(node.op, ast.Mult):
             for item, factor in ((left, right), (right, left)):
@@ -200,7 +198,7 @@ class Reader:
             sign = 1 if isinstance(changed.op, ast.Add) else -1
             total = before.plus(added, sign) if before and added else None
             if total and before and before.is_item and added and not added.terms:
-                total = replace(total, shift=Place(source, changed))
+                total = total._replace(shift=Place(source, changed))
             return total
         bound = binding(source, function, node)
         if bound is not None:
@@ -284,7 +282,7 @@ class Reader:
             key = node.slice.elts[0] if isinstance(node.slice, ast.Tuple) else node.slice
             if isinstance(key, ast.Slice):
                 last = self.read(key.upper, level) if key.upper is not None else None
-                found = replace(last, offset=last.offset - 1, shift=None) if last else None
+                found = last._replace(offset=last.offset - 1, shift=None) if last else None
             else:
                 found = self.read(key, level)
             if found is not None and found.scale and found.lookup is None:

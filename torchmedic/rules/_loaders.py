@@ -12,7 +12,7 @@ from torchmedic.observed import Failure, Frame, Source, argument
 from torchmedic.observed.origin import origins
 from torchmedic.observed.project import Project
 
-_DATA = re.compile(r"torch[\\/]utils[\\/]data[\\/]")
+_DATA = r"torch[\\/]utils[\\/]data[\\/]"
 
 
 class Made(NamedTuple):
@@ -91,7 +91,7 @@ class Made(NamedTuple):
 def in_loader(failure: Failure) -> bool:
     """True if the error came through a DataLoader, in this process or in a worker."""
     return failure.is_worker or any(
-        not f.is_user and _DATA.search(f.at.path) for f in failure.frames
+        not f.is_user and re.search(_DATA, f.at.path) for f in failure.frames
     )
 
 
@@ -101,7 +101,7 @@ def loop_frame(failure: Failure) -> Frame | None:
     for frame in failure.frames:
         if frame.is_user:
             before = frame
-        elif _DATA.search(frame.at.path):
+        elif re.search(_DATA, frame.at.path):
             return before
     return None
 

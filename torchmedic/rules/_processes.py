@@ -11,14 +11,14 @@ from torchmedic.observed import Failure, Frame, Source
 from torchmedic.observed.project import Project
 from torchmedic.rules._loaders import Made, in_loader
 
-_PROCESSES = re.compile(r"torch[\\/](?:multiprocessing|utils[\\/]data)[\\/]")
+_PROCESSES = r"torch[\\/](?:multiprocessing|utils[\\/]data)[\\/]"
 
 
 def starts_processes(failure: Failure) -> bool:
     """True if a DataLoader or `torch.multiprocessing` was starting or using processes."""
     every = (failure, *failure.causes)
     return any(in_loader(link) for link in every) or any(
-        not f.is_user and _PROCESSES.search(f.at.path) for link in every for f in link.frames
+        not f.is_user and re.search(_PROCESSES, f.at.path) for link in every for f in link.frames
     )
 
 

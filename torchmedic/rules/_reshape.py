@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from math import prod
+from typing import NamedTuple
 
 from torchmedic.model import Edit, Evidence, Fix, Span, Text, show_value
 from torchmedic.observed import Failure, Frame, ModuleCall, Source
@@ -41,12 +41,11 @@ _FIT = Text(
 )
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """The place to change, what was seen there, and the candidate fixes."""
 
     at: Span | None
-    facts: Mapping[str, object] = field(default_factory=dict)
+    facts: Mapping[str, object] = {}
     evidence: tuple[Evidence, ...] = ()
     fixes: tuple[Fix, ...] = ()
 

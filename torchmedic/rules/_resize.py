@@ -11,6 +11,7 @@ from torchmedic.observed import Failure, ModuleCall, Site, Source
 from torchmedic.observed.construction import Made
 from torchmedic.observed.origin import origins
 from torchmedic.observed.scopes import default, parameters, passed
+from torchmedic.rules._loops import Round, fits, fitting, rounds, value
 from torchmedic.rules._sizes import product_text
 
 SET = Text(en="set `{name}` to `{value}`", ko="`{name}` 값을 `{value}` 값으로 바꾸기")
@@ -44,7 +45,7 @@ def resize_fixes(
     sizes: Sequence[int] = (),
 ) -> tuple[Fix, ...]:
     """Fixes that turn the constructor's argument `node` from `expected` into `given`, the likeliest first."""
-    places = _ranked(_places(failure, layer, made, node, expected, given, sizes))
+    places = _ranked(_places(failure, layer, made, node, name, expected, given, sizes))
     fixes = []
     for place in places:
         old = place.source.code(place.node)
@@ -67,6 +68,7 @@ def _places(
     layer: ModuleCall,
     made: Made,
     node: ast.expr,
+    argument: str,
     expected: int,
     given: int,
     sizes: Sequence[int],
@@ -77,7 +79,10 @@ def _places(
             yield Place(source, node, product_text(source, node, sizes, given), is_shared)
             return
         read_elsewhere = _is_read_elsewhere(source, node)
-        for name in _same_value(layer.made_by, level, node, given):
+        seen = rounds(failure, layer, level, argument, given)
+        for text in fitting(source, node, seen):
+            yield Place(source, node, text)
+        for name in _same_value(seen, node):
             yield Place(source, node, name)
         outer = _outer(source, node, layer.made_by, level)
         if outer is None or read_elsewhere:
@@ -85,7 +90,8 @@ def _places(
             if literal is not None and not read_elsewhere and not is_shared:
                 yield literal
             for text in _rewritten(source, node, expected, given, sizes):
-                yield Place(source, node, text, is_shared)
+                if len(seen) < 2 or fits(ast.parse(text, mode="eval").body, seen):
+                    yield Place(source, node, text, is_shared)
             if literal is not None:
                 yield literal._replace(is_shared=True)
         if outer is None:
@@ -119,11 +125,11 @@ def _load(path: str) -> Source | None:
     return load(path)
 
 
-def _same_value(sites: Sequence[Site], level: int, node: ast.expr, given: int) -> list[str]:
-    """Local names in that frame that hold the size that is needed."""
-    names = sites[level].names if level < len(sites) else {}
+def _same_value(seen: Sequence[Round], node: ast.expr) -> list[str]:
+    """Local names that hold the size that is needed, in each round."""
+    names = seen[-1].names if seen else {}
     used = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
-    return [name for name, value in names.items() if value == given and name not in used][:1]
+    return [n for n in names if n not in used and fits(ast.Name(n), seen)][:1]
 
 
 def _rewritten(
@@ -182,25 +188,4 @@ def _is_read_elsewhere(source: Source, node: ast.expr) -> bool:
 
 def constant(node: ast.expr) -> int | None:
     """The value of an integer literal or a product of such; None for anything else."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, int):
-        return node.value
-    if isinstance(node, ast.BinOp) and isinstance(
-        node.op, (ast.Mult, ast.Add, ast.Sub, ast.FloorDiv, ast.Pow)
-    ):
-        left, right = constant(node.left), constant(node.right)
-        if left is None or right is None or (isinstance(node.op, ast.FloorDiv) and not right):
-            return None
-        return _apply(node.op, left, right)
-    return None
-
-
-def _apply(operator: ast.operator, left: int, right: int) -> int:
-    if isinstance(operator, ast.Mult):
-        return left * right
-    if isinstance(operator, ast.Add):
-        return left + right
-    if isinstance(operator, ast.Sub):
-        return left - right
-    if isinstance(operator, ast.FloorDiv):
-        return left // right
-    return int(left**right) if abs(left) < 4096 and 0 <= right < 32 else 0
+    return value(node, {})

@@ -27,7 +27,7 @@ def usual(failure: Failure) -> Access | None:
     for access in accesses(failure):
         if verdict(failure, access):
             return access
-        if access.index.lookup is not None:
+        if access.position.lookup is not None:
             return None
     return None
 
@@ -41,7 +41,7 @@ def verdict(failure: Failure, access: Access) -> str:
     """ "shift": the index is off by a constant. "ids": the numbers looked up start at 1. "length": `__len__` promises
     too much. "": nothing of these, or not known well enough.
     """
-    index, number, held, item = access.index, access.number, access.held, access.item
+    index, number, held, item = access.position, access.number, access.held, access.item
     promised = access.length.number if access.length else None
     if item is not None and (item < 0 or (promised is not None and item >= promised)):
         return ""  # the item that was asked for does not exist
@@ -69,7 +69,7 @@ def _is_outside(failure: Failure, access: Access) -> bool:
     if access.number is None or access.number < 0:
         return access.number is not None
     if access.held is None:
-        return access.index.shift is not None and not failure.is_live
+        return access.position.shift is not None and not failure.is_live
     return access.number >= access.held
 
 
@@ -81,7 +81,7 @@ def _counts_from_one(access: Access) -> bool:
     """True if the looked-up number is the container's length: the last of 1 … N."""
     if access.number is not None:
         return access.number == access.held
-    lookup = access.index.lookup
+    lookup = access.position.lookup
     node = lookup.node if lookup else None
     code = ast.unparse(node.value) if isinstance(node, ast.Subscript) else ""
     known = known_value(code, access.reader.owner, access.values)
@@ -95,7 +95,7 @@ def _counts_from_one(access: Access) -> bool:
 
 def _is_next_step(access: Access) -> bool:
     """True if the container is read unshifted as well, or a window ends where the index points: the next step."""
-    shift, reader = access.index.shift, access.reader
+    shift, reader = access.position.shift, access.reader
     for level in range(access.level + 1):
         for node in reader.starts(level):
             if container_of(reader, level, node) == access.container:
@@ -134,7 +134,7 @@ def _is_called_unshifted(access: Access) -> bool:
 def requirement(access: Access) -> tuple[str, int | None]:
     """What `__len__` has to return at most: as code, and as a number where it is known."""
     reader, values = access.reader, access.values
-    best_index, best_container = access.index, access.container
+    best_index, best_container = access.position, access.container
     best = _room(best_index, access.held, reader, values)
     for level in range(access.level + 1):
         for node, index in reader.subscripts(level):
@@ -190,8 +190,8 @@ def _written(index: Index, size: str) -> str:
 
 _NAME = r"[^\W\d]\w*"
 _HEAD = r"(self(?:\.\w+)+(?:\[[\"']\w+[\"']\])?)\[\s*"
-_BARE = re.compile(rf"{_HEAD}{_NAME}\s*(?:,[^\]]*)?\]")
-_SHIFTED = re.compile(rf"{_HEAD}({_NAME} ?[+-] ?\d+|\d+ ?\+ ?{_NAME})\s*(?:,[^\]]*)?\]")
+_BARE = rf"{_HEAD}{_NAME}\s*(?:,[^\]]*)?\]"
+_SHIFTED = rf"{_HEAD}({_NAME} ?[+-] ?\d+|\d+ ?\+ ?{_NAME})\s*(?:,[^\]]*)?\]"
 
 
 class Told(NamedTuple):
@@ -211,8 +211,8 @@ def told_by_line(failure: Failure) -> Told | None:
         return None
     code = frames[-1].expression or frames[-1].code
     known = {k: v for k, v in numbers.items() if k in ("index", "held")}
-    bare = [_name(m) for m in _BARE.finditer(code) if not _is_nested(code, m)]
-    for found in _SHIFTED.finditer(code):
+    bare = [_name(m) for m in re.finditer(_BARE, code) if not _is_nested(code, m)]
+    for found in re.finditer(_SHIFTED, code):
         if not _is_nested(code, found) and _name(found) not in bare:
             return Told(_name(found), found[2], known)
     return Told(bare[0], "", known) if bare and failure.type == "IndexError" else None

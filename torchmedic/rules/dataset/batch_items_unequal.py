@@ -147,7 +147,7 @@ rule = Rule(
 )
 
 # Wordings that other calls than the loader's use too.
-_COMMON = re.compile(r"Sizes of tensors must match|same shape|inconsistent tensor|not resizable")
+_COMMON = r"Sizes of tensors must match|same shape|inconsistent tensor|not resizable"
 
 
 @rule.on(Failure)
@@ -169,6 +169,6 @@ def sizes_differ(failure: Failure) -> Iterator[Diagnosis]:
 def _in_batch(failure: Failure) -> bool:
     """True if it was a batch that was put together: below a loader, and not in its dataset."""
     if not failure.frames:
-        return not _COMMON.search(failure.message)
+        return not re.search(_COMMON, failure.message)
     below = [f.function.rpartition(".")[2] for f in failure.frames]
     return in_loader(failure) and "__getitem__" not in below[-3:]

@@ -92,7 +92,7 @@ rule = Rule(
     ),
 )
 
-_EVALUATES = re.compile(r"(?:^|_)(?:val|valid\w*|test\w*|eval\w*|pred\w*|infer\w*)(?:_|$)", re.I)
+_EVALUATES = r"(?i)(?:^|_)(?:val|valid\w*|test\w*|eval\w*|pred\w*|infer\w*)(?:_|$)"
 _NO_GRAD = {"no_grad", "inference_mode"}
 
 
@@ -167,7 +167,7 @@ def _evaluates(source: Source, call: ast.Call) -> bool:
             if any(_is_no_grad(source, item.context_expr) for item in up.items):
                 return True
         elif isinstance(up, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            if _EVALUATES.search(up.name):
+            if re.search(_EVALUATES, up.name):
                 return True
             if any(_is_no_grad(source, decorator) for decorator in up.decorator_list):
                 return True

@@ -1,5 +1,4 @@
 from collections.abc import Iterator
-from dataclasses import replace
 
 from torchmedic.model import Diagnosis, Evidence, Fix, Rule, Severity, Text, Variant
 from torchmedic.observed import Failure
@@ -354,7 +353,7 @@ def _diagnosed(
         raised_at=failure.raised_at,
         module_path=layer.path if layer else None,
     )
-    return replace(diagnosis, facts={k: v for k, v in facts.items() if v is not None})
+    return diagnosis._replace(facts={k: v for k, v in facts.items() if v is not None})
 
 
 def _read_as_sequence(failure: Failure, found: Unbatched) -> Diagnosis:

@@ -167,10 +167,10 @@ def shifted(failure: Failure) -> Iterator[Diagnosis]:
     access = usual(failure)
     if access is not None:
         found = verdict(failure, access)
-        if found == "shift" and access.index.shift is not None:
-            yield _off_by_constant(failure, access, access.index.shift)
-        elif found == "ids" and access.index.lookup is not None:
-            yield _counted_from_one(failure, access, access.index.lookup)
+        if found == "shift" and access.position.shift is not None:
+            yield _off_by_constant(failure, access, access.position.shift)
+        elif found == "ids" and access.position.lookup is not None:
+            yield _counted_from_one(failure, access, access.position.lookup)
     elif (line := told_by_line(failure)) is not None and line.expression:
         facts = {**line.numbers, "container": line.container, "expression": line.expression}
         yield Diagnosis(
@@ -185,7 +185,11 @@ def shifted(failure: Failure) -> Iterator[Diagnosis]:
 def _off_by_constant(failure: Failure, access: Access, shift: Place) -> Diagnosis:
     facts: dict[str, object] = {**access.facts, "expression": shift.code}
     promised = access.length.number if access.length else None
-    if access.number is None and access.index.offset == 1 and promised == access.held is not None:
+    if (
+        access.number is None
+        and access.position.offset == 1
+        and promised == access.held is not None
+    ):
         facts["index"] = access.held  # of all items that were asked for, only the last can fail
     is_known = "index" in facts and "held" in facts
     fix = _without_shift(access, shift)

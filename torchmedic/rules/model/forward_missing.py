@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from difflib import get_close_matches
 
 from torchmedic.model import (
     Diagnosis,
@@ -228,6 +227,8 @@ def _meant(names: list[str]) -> str | None:
     plain = {n.strip("_").lower(): n for n in reversed(names)}
     if "forward" in plain:
         return plain["forward"]
+    from difflib import get_close_matches
+
     close = get_close_matches("forward", plain, 1, 0.75)
     return plain[close[0]] if close else plain.get("call")
 
