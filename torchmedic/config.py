@@ -25,12 +25,17 @@ def settings(start: Path | None = None) -> dict[str, Any]:
 
     Raises ConfigError if that file is not TOML.
     """
+    return settings_file(start)[1]
+
+
+def settings_file(start: Path | None = None) -> tuple[Path | None, dict[str, Any]]:
+    """The nearest pyproject.toml and its table. Raises as `settings` does."""
     here = (start or Path.cwd()).resolve()
     for folder in (here, *here.parents):
         path = folder / "pyproject.toml"
         if path.is_file():
-            return _table(path)
-    return {}
+            return path, _table(path)
+    return None, {}
 
 
 def _table(path: Path) -> dict[str, Any]:
