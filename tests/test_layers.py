@@ -32,7 +32,9 @@ TORCHLESS = (
     "torchmedic",
     *(f"torchmedic.{name}" for name in ("engine", "rules", "observed", "cli", "checking.command")),
 )
-TORCHLESS += tuple(f"torchmedic.render.{name}" for name in ("text", "json", "page", "concise", "github", "sarif"))
+TORCHLESS += tuple(
+    f"torchmedic.render.{name}" for name in ("text", "json", "page", "concise", "github", "sarif")
+)
 
 
 def layer_of(path, package):

@@ -49,13 +49,13 @@ def mend(
 ) -> Outcome:
     """Applies the first allowed fix of every finding, looks again, and repeats until nothing changes.
 
-    Of edits that overlap, the first are made; the others get their turn in the next round. A rule whose fix leaves
-    as many findings in a file as before is not tried there again. `results` and `files` are brought up to date; the
+    Of edits that overlap, the first are made; the others get their turn in the next round. A fix after which
+    there are as many of the same findings as before is not tried again. `results` and `files` are brought up to date; the
     disk stays as it is.
     """
     outcome = Outcome()
     originals: dict[str, bytes] = {}
-    frozen = set[tuple[str, str]]()
+    frozen = set[Kind]()
     for _ in range(ROUNDS):
         found = findings(results)
         chosen = _chosen(found, asked, is_allowed, frozen)
@@ -85,11 +85,16 @@ def _file(d: Diagnosis) -> str:
     return cell_of(d.at.path)[0] if d.at else ""
 
 
-def _kind(d: Diagnosis) -> tuple[str, str]:
-    return d.rule.code, _file(d)
+Kind = tuple[str, str, str]
 
 
-def _counts(found: Iterable[Diagnosis]) -> Counter[tuple[str, str]]:
+def _kind(d: Diagnosis) -> Kind:
+    """What tells a finding that came back from another one of the same rule."""
+    texts = [edit.text for fix in d.fixes for edit in fix.edits]
+    return d.rule.code, _file(d), repr((sorted(d.facts.items()), texts))
+
+
+def _counts(found: Iterable[Diagnosis]) -> Counter[Kind]:
     return Counter(map(_kind, found))
 
 
@@ -108,7 +113,7 @@ def _chosen(
     found: Iterable[Diagnosis],
     asked: Mapping[str, Asked],
     is_allowed: Callable[[Fix], bool],
-    frozen: set[tuple[str, str]],
+    frozen: set[Kind],
 ) -> list[Choice]:
     """The first allowed fix of each finding, if all its files are among those that were asked for."""
     chosen = []
@@ -215,17 +220,28 @@ def _diff(path: str, old: bytes, new: bytes) -> str:
 
 
 def write(outcome: Outcome) -> list[Problem]:
-    """Writes what changed; files that belong together all or not at all. What could not be written is told."""
+    """Writes what changed; files that belong together all or not at all. What could not be written is told, and is
+    no part of the outcome any more.
+    """
     problems = []
     for group in outcome.together:
         contents = {path: outcome.changed[path] for path in sorted(group & outcome.changed.keys())}
-        try:
-            stale = [path for path, (old, _) in contents.items() if patch.read_bytes(path) != old]
-            if stale:
-                problems.append(Problem(stale[0], 0, CHANGED))
-                continue
-            patch.write_all(contents)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            problems.append(Problem(min(contents), 0, NOT_WRITTEN.fill(reason=reason)))
+        problem = _written(contents)
+        if problem is not None:
+            problems.append(problem)
+            for path in group:
+                outcome.changed.pop(path, None)
+                outcome.applied.pop(path, None)
     return problems
+
+
+def _written(contents: Mapping[str, tuple[bytes, bytes]]) -> Problem | None:
+    try:
+        for path, (old, _) in contents.items():
+            if patch.read_bytes(path) != old:
+                return Problem(path, 0, CHANGED)
+        patch.write_all(contents)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        return Problem(min(contents), 0, NOT_WRITTEN.fill(reason=reason))
+    return None

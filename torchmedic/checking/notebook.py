@@ -132,7 +132,7 @@ def _cell(number: int, source: str, start: int, end: int) -> Cell:
     if is_broken:
         hidden = frozenset(range(1, len(lines) + 1))
         text = "\n" * len(lines)
-    if lines and not text.endswith(("\n", "\r")):
+    if lines and (not text.endswith(("\n", "\r")) or len(lines) < len(lines_of(source))):
         text += "\n"
     return Cell(number, source, start, end, text, hidden, is_broken)
 
