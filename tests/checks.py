@@ -147,19 +147,6 @@ class Bench:
         raise AssertionError("the command ended without a status")
 
 
-@pytest.fixture
-def bench(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Bench:
-    install(monkeypatch)
-    folder = tmp_path / "work"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("LC_ALL", "C.UTF-8")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return Bench(folder, capfd)
-
-
 START = "import sys; sys.path.insert(0, {tests!r}); import checks; checks.install(); from torchmedic.cli import main; main()"
 
 

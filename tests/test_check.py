@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import torchmedic
-from checks import Bench, bench, command, process  # noqa: F401
+from checks import Bench, command, process
 from corpus import VALIDATOR
 from torchmedic.config import ConfigError
 

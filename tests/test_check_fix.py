@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checks import Bench, bench, detect  # noqa: F401
+from checks import Bench
 from torchmedic.checking.files import Files
 from torchmedic.checking.mend import contents_with
 from torchmedic.model import Edit, Span

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checks import Bench, bench  # noqa: F401
+from checks import Bench
 from corpus import VALIDATOR
 from torchmedic.checking.cells import masked
 from torchmedic.checking.notebook import Notebook, apply
@@ -211,7 +211,7 @@ def test_places_lead_back_to_the_cell_and_edits_reach_it(cells: list[tuple[str, 
         name, _, index = place.path.rpartition(":cell ")
         kind, source = cells[int(index) - 1]
         assert (name, kind) == ("n.ipynb", "code")
-        own = [c for c in book.cells if c.number == int(index)][0]
+        own = next(c for c in book.cells if c.number == int(index))
         if place.line in own.hidden:
             continue
         assert lines_of(source)[place.line - 1].rstrip("\r\n") == line.rstrip("\r\n")

@@ -84,7 +84,7 @@ class Notebook:
             return False
         if len(cell.hidden) == cell.length:
             return False
-        if (span.line, span.column) == (end, column):
+        if span.end_line and (span.line, span.column) == (end, column):
             return not column or (end - first + 1) not in cell.hidden
         last = end if column or not span.end_line else end - 1
         return not any(n - first + 1 in cell.hidden for n in range(span.line, last + 1))
