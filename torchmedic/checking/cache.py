@@ -33,7 +33,10 @@ class Cache:
         """What was stored for the path, if every file that it depends on still holds the same."""
         try:
             with open(self._file(path), "rb") as file:
-                entry = json.load(file)
+                digest, body = file.read().split(b"\n", 1)
+            if digest != _digest(body):
+                return None
+            entry = json.loads(body)
             if entry["path"] != path or _state(path, data) != entry["states"][path]:
                 return None
             for other, state in entry["states"].items():
@@ -55,8 +58,9 @@ class Cache:
         try:
             if not os.path.isdir(os.path.dirname(target)):
                 self._make(os.path.dirname(target))
-            with open(temporary, "w", encoding="ascii") as file:
-                json.dump({"path": path, "states": states, "kept": kept}, file)
+            body = json.dumps({"path": path, "states": states, "kept": kept}).encode("ascii")
+            with open(temporary, "wb") as file:
+                file.write(_digest(body) + b"\n" + body)
             os.replace(temporary, target)
         except (OSError, ValueError, TypeError):
             self.is_usable = os.path.isdir(os.path.dirname(target))
@@ -114,8 +118,12 @@ def own_digest() -> str:
     return digest.hexdigest()
 
 
+def _digest(body: bytes) -> bytes:
+    return hashlib.blake2b(body, digest_size=16).hexdigest().encode()
+
+
 def _state(path: str, data: bytes | None) -> list[str]:
     """What an answer depends on in one file: its bytes, and where its imports lead."""
     if data is None:
         return ["", ""]
-    return [hashlib.blake2b(data, digest_size=16).hexdigest(), imports_digest(path, data)]
+    return [_digest(data).decode(), imports_digest(path, data)]
