@@ -66,9 +66,8 @@ def fixes(source: Source, node: ast.Name) -> tuple[Fix, ...]:
 
 def detect(trace: Trace) -> Iterator[Diagnosis]:
     """Names that start with `bad_`, in the file and in every other file of the trace."""
-    for path in dict.fromkeys((trace.source.path, *trace.paths)):
-        source = trace.source if path == trace.source.path else load(path)
-        for node in source.nodes(ast.Name) if source else ():
+    for source in (trace.source, *trace.sources.values()):
+        for node in source.nodes(ast.Name):
             if node.id.startswith("bad_"):
                 here = MILD if node.id == "bad_mild" else NAMES
                 seen = Evidence(Text("It stands here.", "여기 있습니다."), source.span(node))
@@ -86,8 +85,9 @@ def execute(source: Source) -> Trace:
     """The file, and the project's files that it imports."""
     from torchmedic.checking.relevance import project_imports
 
-    found = project_imports(source.path, source.text.encode())
-    return Trace(source, paths=(source.path, *found), is_complete="over budget" not in source.text)
+    found = {path: load(path) for path in project_imports(source.path, source.text.encode())}
+    sources = {path: one for path, one in found.items() if one is not None}
+    return Trace(source, sources=sources, is_complete="over budget" not in source.text)
 
 
 def install(patch: pytest.MonkeyPatch | None = None) -> None:

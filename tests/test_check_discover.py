@@ -139,12 +139,14 @@ import os.path
     forget()
     here = str(tmp_path)
     names = [os.path.relpath(p, here) for p in project_imports(f"{here}/main.py", data)]
-    assert names == ["top.py", "lib/__init__.py", "lib/one.py", "lib/sub/two.py"]
+    assert names == ["json.py", "top.py", "lib/__init__.py", "lib/one.py", "lib/sub/two.py"]
     inner = [
         os.path.relpath(p, here)
         for p in project_imports(f"{here}/lib/sub/x.py", b"from .. import one\nimport top")
     ]
     assert inner == ["lib/__init__.py", "lib/one.py", "top.py"]
+    far = project_imports(f"{here}/a/b/c/d/x.py", b"import top", f"{here}/main.py")
+    assert [os.path.relpath(p, here) for p in far] == ["top.py"]
 
 
 def test_imports_in_a_circle_end(tmp_path: Path) -> None:

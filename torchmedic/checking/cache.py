@@ -37,10 +37,10 @@ class Cache:
             if digest != _digest(body):
                 return None
             entry = json.loads(body)
-            if entry["path"] != path or _state(path, data) != entry["states"][path]:
+            if entry["path"] != path or _state(path, data, path) != entry["states"][path]:
                 return None
             for other, state in entry["states"].items():
-                if other != path and _state(other, read_file(other)) != state:
+                if other != path and _state(other, read_file(other), path) != state:
                     return None
             kept = entry["kept"]
             return kept if isinstance(kept, dict) else None
@@ -51,8 +51,10 @@ class Cache:
         """Keeps the answer. Does nothing where it can't be written."""
         if not self.is_usable:
             return
-        states = {path: _state(path, data)}
-        states.update({other: _state(other, read_file(other)) for other in reads if other != path})
+        states = {path: _state(path, data, path)}
+        states.update(
+            {other: _state(other, read_file(other), path) for other in reads if other != path}
+        )
         target = self._file(path)
         temporary = f"{target}.{os.getpid()}.tmp"
         try:
@@ -122,8 +124,8 @@ def _digest(body: bytes) -> bytes:
     return hashlib.blake2b(body, digest_size=16).hexdigest().encode()
 
 
-def _state(path: str, data: bytes | None) -> list[str]:
+def _state(path: str, data: bytes | None, main: str) -> list[str]:
     """What an answer depends on in one file: its bytes, and where its imports lead."""
     if data is None:
         return ["", ""]
-    return [_digest(data).decode(), imports_digest(path, data)]
+    return [_digest(data).decode(), imports_digest(path, data, main)]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 
@@ -39,7 +38,7 @@ def concerns_torch(path: str, data: bytes, read: Read = read_file) -> bool:
         here, content = waiting.pop(0)
         if b"torch" in content:
             return True
-        for found in project_imports(here, content):
+        for found in project_imports(here, content, path):
             if found not in seen and len(seen) < MOST_FILES:
                 seen.add(found)
                 inner = read(found)
@@ -48,16 +47,16 @@ def concerns_torch(path: str, data: bytes, read: Read = read_file) -> bool:
     return False
 
 
-def project_imports(path: str, data: bytes) -> list[str]:
-    """The project's files that the file's import statements name."""
-    folder = os.path.dirname(path)
-    found = (module_file(folder, name) for name in _imported(data))
+def project_imports(path: str, data: bytes, main: str | None = None) -> list[str]:
+    """The project's files that the file's import statements name, if `main` is the script that runs."""
+    folder, root = os.path.dirname(path), os.path.dirname(main or path)
+    found = (module_file(folder, name, root) for name in _imported(data))
     return list(dict.fromkeys(one for one in found if one is not None))
 
 
-def imports_digest(path: str, data: bytes) -> str:
+def imports_digest(path: str, data: bytes, main: str) -> str:
     """Changes when an import of the file leads to another file than before, or to one for the first time."""
-    names = "\n".join(project_imports(path, data))
+    names = "\n".join(project_imports(path, data, main))
     return hashlib.blake2b(names.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
 
 
@@ -79,8 +78,8 @@ def _names(listed: bytes) -> Iterable[str]:
 
 
 @lru_cache(maxsize=20_000)
-def module_file(folder: str, dotted: str) -> str | None:
-    """The file of a module as imported from a file in `folder`: beside it, or up to two folders higher."""
+def module_file(folder: str, dotted: str, root: str) -> str | None:
+    """The file of a module as imported from a file in `folder`: in `root`, beside it, or up to two folders higher."""
     level = len(dotted) - len(dotted.lstrip("."))
     parts = [part for part in dotted.split(".") if part]
     if not parts and not level:
@@ -89,11 +88,9 @@ def module_file(folder: str, dotted: str) -> str | None:
         for _ in range(level - 1):
             folder = os.path.dirname(folder)
         bases = [folder]
-    elif parts[0] in sys.stdlib_module_names:
-        return None
     else:
         up = os.path.dirname(folder)
-        bases = [folder, up, os.path.dirname(up)]
+        bases = [root, folder, up, os.path.dirname(up)]
     for base in bases:
         if parts and not level and not _has_head(base, parts[0]):
             continue
