@@ -120,11 +120,11 @@ class Screen:
             from torchmedic.render import sarif
 
             marks = fingerprints(found, self.files, self.cwd)
-            return sarif.render(report, lang, read, self.cwd, marks)
+            return sarif.render(report, lang, self.cwd, marks)
         if options.format == "github":
             from torchmedic.render import github
 
-            return github.render(report, lang, read, self.cwd)
+            return github.render(report, lang, self.cwd)
         if options.format == "concise":
             from torchmedic.render import concise
 

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from torchmedic.model import Diagnosis, Lang, Severity
-from torchmedic.render import Read, Report, cell_of, shown_path
+from torchmedic.render import Report, cell_of, shown_path
 from torchmedic.render.layout import clean_line, one_line
 from torchmedic.render.text import said
 
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.ADVICE: "notice"}
 
 
-def render(report: Report, lang: Lang, read: Read | None = None, cwd: str | None = None) -> str:
+def render(report: Report, lang: Lang, cwd: str | None = None) -> str:
     """One `::error file=…,line=…::message` for each diagnosis; "" if there is nothing to say.
 
     Columns count from 1. They are left out where a span has several lines, and the line where it lies in a
     notebook's cell, because the service takes them for places in the file.
     """
-    return "".join(_command(d, lang, read, cwd) + "\n" for d in report.diagnoses)
+    return "".join(_command(d, lang, cwd) + "\n" for d in report.diagnoses)
 
 
-def _command(d: Diagnosis, lang: Lang, read: Read | None, cwd: str | None) -> str:
+def _command(d: Diagnosis, lang: Lang, cwd: str | None) -> str:
     values: dict[str, object] = {"title": f"torchmedic ({d.rule.code} {d.rule.name})"}
     message = one_line(said(d.title, d.rule.title, lang))
     if d.at is not None:

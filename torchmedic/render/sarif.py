@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from torchmedic.model import Diagnosis, Fix, Lang, Rule, Severity, Span
-from torchmedic.render import Read, Report, cell_of, ranked, shown_path
+from torchmedic.render import Report, cell_of, ranked, shown_path
 from torchmedic.render.json import safe
 from torchmedic.render.layout import unwrapped
 from torchmedic.render.text import said
@@ -23,7 +23,6 @@ _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.ADVICE
 def render(
     report: Report,
     lang: Lang,
-    read: Read | None = None,
     cwd: str | None = None,
     fingerprints: Sequence[str] = (),
 ) -> str:
@@ -36,19 +35,19 @@ def render(
     log = {
         "$schema": SCHEMA,
         "version": "2.1.0",
-        "runs": [_run(report, lang, read, cwd, fingerprints)],
+        "runs": [_run(report, lang, cwd, fingerprints)],
     }
     return json.dumps(safe(log, -math.inf), ensure_ascii=False, indent=2) + "\n"
 
 
 def _run(
-    report: Report, lang: Lang, read: Read | None, cwd: str | None, fingerprints: Sequence[str]
+    report: Report, lang: Lang, cwd: str | None, fingerprints: Sequence[str]
 ) -> dict[str, Any]:
     from torchmedic import __version__
 
     rules: dict[str, Rule] = {d.rule.code: d.rule for d in report.diagnoses}
     codes = sorted(rules)
-    results = [_result(d, codes.index(d.rule.code), lang, read, cwd) for d in report.diagnoses]
+    results = [_result(d, codes.index(d.rule.code), lang, cwd) for d in report.diagnoses]
     for result, fingerprint in zip(results, fingerprints, strict=False):
         result["partialFingerprints"] = {"torchmedic/v1": fingerprint}
     run: dict[str, Any] = {
@@ -74,13 +73,16 @@ def _run(
         "results": results,
     }
     if cwd:
-        uri = PurePath(cwd).as_uri()
+        uri = _file_uri(cwd)
         run["originalUriBaseIds"] = {ROOT: {"uri": uri if uri.endswith("/") else f"{uri}/"}}
     return run
 
 
 def _rule(rule: Rule, lang: Lang) -> dict[str, Any]:
-    why, lesson = unwrapped(rule.why.show(lang, {})), rule.lesson.show(lang)
+    why, lesson = (
+        unwrapped(said(lambda lang: rule.why.show(lang, {}), rule.why, lang)),
+        rule.lesson.show(lang),
+    )
     shown: dict[str, Any] = {
         "id": rule.code,
         "name": "".join(part.capitalize() for part in rule.name.split("-")),
@@ -95,9 +97,7 @@ def _rule(rule: Rule, lang: Lang) -> dict[str, Any]:
     return shown
 
 
-def _result(
-    d: Diagnosis, index: int, lang: Lang, read: Read | None, cwd: str | None
-) -> dict[str, Any]:
+def _result(d: Diagnosis, index: int, lang: Lang, cwd: str | None) -> dict[str, Any]:
     title = " ".join(said(d.title, d.rule.title, lang).split())
     name, cell = cell_of(d.at.path) if d.at else ("", None)
     if d.at and cell is not None:
@@ -107,11 +107,11 @@ def _result(
         "ruleIndex": index,
         "level": _LEVELS[d.rule.severity],
         "message": {"text": title},
-        "locations": [_location(d.at, read, cwd)] if d.at else [],
+        "locations": [_location(d.at, cwd)] if d.at else [],
     }
     related = [
         {
-            **_location(e.at, read, cwd),
+            **_location(e.at, cwd),
             "id": number,
             "message": {"text": unwrapped(e.text.show(lang))},
         }
@@ -120,7 +120,7 @@ def _result(
     ]
     if related:
         result["relatedLocations"] = related
-    fixes = [_fix(fix, lang, read, cwd) for fix in ranked(d.fixes) if _is_in_files(fix)]
+    fixes = [_fix(fix, lang, cwd) for fix in ranked(d.fixes) if _is_in_files(fix)]
     if fixes:
         result["fixes"] = fixes
     return result
@@ -131,11 +131,11 @@ def _is_in_files(fix: Fix) -> bool:
     return bool(fix.edits) and all(cell_of(edit.span.path)[1] is None for edit in fix.edits)
 
 
-def _location(at: Span, read: Read | None, cwd: str | None) -> dict[str, Any]:
+def _location(at: Span, cwd: str | None) -> dict[str, Any]:
     name, cell = cell_of(at.path)
     physical: dict[str, Any] = {"artifactLocation": _artifact(name, cwd)}
     if cell is None:
-        physical["region"] = _region(at, read)
+        physical["region"] = _region(at)
         return {"physicalLocation": physical}
     return {"physicalLocation": physical, "logicalLocations": [{"name": f"cell {cell}"}]}
 
@@ -143,29 +143,43 @@ def _location(at: Span, read: Read | None, cwd: str | None) -> dict[str, Any]:
 def _artifact(path: str, cwd: str | None) -> dict[str, Any]:
     shown = shown_path(path, cwd)
     if PurePath(shown).is_absolute():
-        return {"uri": PurePath(shown).as_uri()}
-    uri = quote(shown.encode("utf-8", "surrogateescape"))
-    return {"uri": uri, "uriBaseId": ROOT} if cwd else {"uri": uri}
+        return {"uri": _file_uri(shown)}
+    return {"uri": _quoted(shown), "uriBaseId": ROOT} if cwd else {"uri": _quoted(shown)}
 
 
-def _region(at: Span, read: Read | None) -> dict[str, int]:
+def _file_uri(path: str) -> str:
+    quoted = _quoted(path.replace("\\", "/"))
+    return f"file://{quoted}" if quoted.startswith("/") else f"file:///{quoted}"
+
+
+def _quoted(path: str) -> str:
+    """Percent-encoded; a name that is not UTF-8 by its own bytes."""
+    try:
+        data = path.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        data = path.encode("utf-8", "replace")
+    return quote(data)
+
+
+def _region(at: Span) -> dict[str, int]:
     """A span that means a whole line has no columns: that is what a region without them means, too."""
-    line = max(at.line, 1)
+    line, column = max(at.line, 1), max(at.column, 0) + 1
     if not at.end_line:
         return {"startLine": line}
+    end = max((line, column), (at.end_line, at.end_column + 1))
     return {
         "startLine": line,
-        "startColumn": at.column + 1,
-        "endLine": max(at.end_line, line),
-        "endColumn": at.end_column + 1,
+        "startColumn": column,
+        "endLine": end[0],
+        "endColumn": max(end[1], 1),
     }
 
 
-def _fix(fix: Fix, lang: Lang, read: Read | None, cwd: str | None) -> dict[str, Any]:
+def _fix(fix: Fix, lang: Lang, cwd: str | None) -> dict[str, Any]:
     changes: dict[str, list[dict[str, Any]]] = {}
     for span, text in fix.edits:
         changes.setdefault(span.path, []).append(
-            {"deletedRegion": _region(span, read), "insertedContent": {"text": text}}
+            {"deletedRegion": _region(span), "insertedContent": {"text": text}}
         )
     return {
         "description": {"text": unwrapped(fix.title.show(lang))},
