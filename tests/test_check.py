@@ -235,6 +235,17 @@ def test_settings_that_cannot_be_used(table: str, said: str, bench: Bench) -> No
         torchmedic.check(".")
 
 
+def test_excluded_files_that_are_named(bench: Bench) -> None:
+    bench.write(a=BAD, old__b=BAD, build__c=BAD)
+    bench.put("pyproject.toml", '[tool.torchmedic]\nextend-exclude = ["old"]\n')
+    words = ("--format", "concise", "a.py", "old/b.py", "build/c.py")
+    assert bench(*words).out.count("\n") == 3
+    assert bench(*words, "--force-exclude").out.startswith("a.py:3:1")
+    assert bench(*words, "--force-exclude").out.count("\n") == 1
+    bench.put("pyproject.toml", '[tool.torchmedic]\nexclude = ["old"]\n')
+    assert bench(*words, "--force-exclude").out.count("\n") == 2
+
+
 def test_the_report_goes_into_a_file(bench: Bench) -> None:
     bench.write(a=BAD)
     done = bench("--output", "report.json", "--format", "json")

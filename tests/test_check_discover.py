@@ -119,6 +119,7 @@ def test_ignore_files_mean_what_git_says(
     listed = [*git, "ls-files", "--others", "--exclude-standard", "--", "*.py"]
     said = subprocess.run(listed, capture_output=True, text=True, check=True).stdout.splitlines()
     assert sorted(found(folder)) == sorted(said)
+    assert len(found(folder, str(folder / "deep"))) == 1 or "*.py" in top + info
     below = [path for path in said if path.startswith("sub/")]
     if below:  # git does not look into an ignored folder; somebody who names it wants it walked
         assert sorted(found(folder, str(folder / "sub"))) == sorted(below)

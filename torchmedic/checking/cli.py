@@ -47,6 +47,9 @@ FORMATS = ("text", "concise", "json", "sarif", "github")
     "--write-baseline", is_flag=True, help="Record today's findings in the baseline FILE."
 )
 @click.option(
+    "--force-exclude", is_flag=True, help="Leave out excluded files even if they are named."
+)
+@click.option(
     "-j",
     "--jobs",
     type=click.IntRange(min=1),

@@ -42,6 +42,7 @@ class Options:
     cache: bool = True
     cache_dir: str | None = None
     stdin_filename: str | None = None
+    force_exclude: bool = False
     verbose: bool = False
     quiet: bool = False
 
@@ -70,7 +71,7 @@ class Check:
         self.files = Files()
         self.screen = Screen(options, self.files, self.cwd)
         self.settings: Settings = read_settings(options.select, options.ignore)
-        self.discovery = Discovery(self.settings.excludes)
+        self.discovery = Discovery(self.settings.excludes, options.force_exclude)
         self.stdin: str | None = None
         relevance.forget()
         self._read_paths(paths or (".",))

@@ -57,8 +57,9 @@ def _is_default(name: str) -> bool:
 class Discovery:
     """The files to look at, each once and in order, and what was asked for in vain."""
 
-    def __init__(self, excludes: Excludes) -> None:
+    def __init__(self, excludes: Excludes, is_forced: bool = False) -> None:
         self.excludes = excludes
+        self.is_forced = is_forced  # excluded even if named
         self.files: dict[str, Asked] = {}  # by path, links followed
         self.problems: list[Problem] = []
 
@@ -83,6 +84,8 @@ class Discovery:
             return
         if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
             self.problems.append(Problem(word, 0, NOT_REGULAR))
+            return
+        if self.is_forced and self._is_inside_excluded(path, is_folder=False):
             return
         real = os.path.realpath(path)
         self.files[real] = Asked(real, is_explicit=True)
@@ -165,7 +168,10 @@ def _walk(folder: str, excludes: Excludes, ignores: _Ignores | None) -> Iterator
 
 
 def _outer_ignores(folder: str) -> _Ignores | None:
-    """The ignore files of the repository around a folder, the folder's own not among them."""
+    """The ignore files of the repository around a folder, the folder's own not among them.
+
+    None if they ignore the folder: somebody who names it wants it walked.
+    """
     above = [folder]
     while not os.path.lexists(os.path.join(above[-1], ".git")):
         up = os.path.dirname(above[-1])
@@ -176,7 +182,7 @@ def _outer_ignores(folder: str) -> _Ignores | None:
     ignores = _with_file(top, os.path.join(".git", "info", "exclude"), None)
     for outer in reversed(above[1:]):
         ignores = _with_file(outer, ".gitignore", ignores)
-    return ignores
+    return None if ignores is not None and ignores.match(folder, is_folder=True) else ignores
 
 
 def _with_file(folder: str, name: str, outer: _Ignores | None) -> _Ignores | None:
