@@ -14,7 +14,6 @@ import pytest
 import torchmedic
 from checks import Bench, command, process
 from corpus import VALIDATOR
-from torchmedic.config import ConfigError
 
 BAD = "import torch\n\nbad_safe = 1\n"
 GOOD = "import torch\n\ngood = 1\n"
@@ -132,12 +131,6 @@ def test_a_finding_outside_of_what_was_asked_for_is_not_shown(bench: Bench) -> N
     assert bench("a.py").status == 0
 
 
-def test_comments_silence(bench: Bench) -> None:
-    comment = "  # torchmedic: ignore[name-wrong]"
-    bench.write(a=f"import torch\nbad_safe = 1{comment}\nbad_plain = 1\n")
-    assert bench("--format", "concise").out.startswith("a.py:3:1")
-
-
 def test_standard_input(bench: Bench, tmp_path: Path) -> None:
     text = BAD.encode()
     done = process("-", "--format", "concise", cwd=tmp_path, text=text)
@@ -178,72 +171,6 @@ def test_usage_that_makes_no_sense(words: tuple[str, ...], said: str, bench: Ben
     assert (done.status, done.out) == (2, "")
     lines = [x for x in done.err.splitlines() if x and not x.startswith(("Usage", "Try"))]
     assert len(lines) == 1 and said in lines[0], done.err
-
-
-def test_choosing_rules(bench: Bench) -> None:
-    bench.write(a="import torch\nbad_safe = 1\nbad_mild = 1\n")
-
-    def codes(*words: str) -> list[str]:
-        out = bench("--format", "concise", *words).out
-        return [line.split("[")[1][:5] for line in out.splitlines()]
-
-    assert codes() == ["TM981", "TM982"]
-    assert codes("--select", "TM982") == codes("--select", "name-doubtful") == ["TM982"]
-    assert codes("--ignore", "tm981") == ["TM982"]
-    assert codes("--select", "TM9", "--ignore", "TM98") == []
-    assert codes("--select", "TM9", "--ignore", "TM982") == ["TM981"]
-    assert codes("--ignore", "TM9", "--select", "TM981,TM982") == ["TM981", "TM982"]
-    assert codes("--ignore", "ALL") == []
-    bench.put("pyproject.toml", '[tool.torchmedic]\nignore = ["TM981"]\n')
-    assert codes() == ["TM982"]
-    assert codes("--select", "TM9") == ["TM982"]
-    assert codes("--select", "TM981") == ["TM981"]
-    assert codes("--ignore", "TM982") == []
-    bench.put("pyproject.toml", '[tool.torchmedic]\nselect = ["TM981"]\n')
-    assert codes() == ["TM981"]
-    assert codes("--select", "TM982") == ["TM982"]
-
-
-def test_rules_silenced_by_file(bench: Bench) -> None:
-    bench.write(a=BAD, tests__b=BAD, tests__deep__c=BAD, old_train=BAD)
-    bench.put(
-        "pyproject.toml",
-        '[tool.torchmedic.per-file-ignores]\n"tests/**" = ["ALL"]\n"*_train.py" = ["name-wrong"]\n',
-    )
-    assert bench("--format", "concise").out.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    ("table", "said"),
-    [
-        ('ignor = ["TM1"]', "has no setting 'ignor': did you mean ignore?"),
-        ('select = "TM1"', "select has to be a list of texts"),
-        ("ignore = [1]", "ignore has to be a list of texts"),
-        ('ignore = ["TM777"]', "no rule is called 'TM777'"),
-        ("per-file-ignores = 1", "per-file-ignores has to be a table"),
-        ('per-file-ignores = {"a.py" = "TM1"}', "per-file-ignores.'a.py' has to be a list"),
-        ("select = [", "cannot read"),
-    ],
-)
-def test_settings_that_cannot_be_used(table: str, said: str, bench: Bench) -> None:
-    bench.write(a=BAD)
-    bench.put("pyproject.toml", f"[tool.torchmedic]\n{table}\n")
-    done = bench()
-    assert (done.status, done.out) == (2, "") and done.err.count("\n") == 1
-    assert said in done.err
-    with pytest.raises(ConfigError):
-        torchmedic.check(".")
-
-
-def test_excluded_files_that_are_named(bench: Bench) -> None:
-    bench.write(a=BAD, old__b=BAD, build__c=BAD)
-    bench.put("pyproject.toml", '[tool.torchmedic]\nextend-exclude = ["old"]\n')
-    words = ("--format", "concise", "a.py", "old/b.py", "build/c.py")
-    assert bench(*words).out.count("\n") == 3
-    assert bench(*words, "--force-exclude").out.startswith("a.py:3:1")
-    assert bench(*words, "--force-exclude").out.count("\n") == 1
-    bench.put("pyproject.toml", '[tool.torchmedic]\nexclude = ["old"]\n')
-    assert bench(*words, "--force-exclude").out.count("\n") == 2
 
 
 def test_the_report_goes_into_a_file(bench: Bench) -> None:

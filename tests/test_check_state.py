@@ -272,3 +272,22 @@ def test_a_cache_of_another_path_is_not_taken(tmp_path: Path) -> None:
     cache.store("/a.py", b"x", ("/a.py",), {"diagnoses": []})
     assert cache.load("/a.py", b"x") == {"diagnoses": []}
     assert cache.load("/a.py", b"y") is None and cache.load("/b.py", b"x") is None
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_long_run_shows_progress_on_a_terminal(
+    is_terminal: bool, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torchmedic.checking import report
+
+    monkeypatch.setattr(report, "use_colour", lambda options, stream: is_terminal)
+    monkeypatch.setattr(report, "_PATIENCE", 0.0)
+    monkeypatch.setattr(report, "_EVERY", 0.0)
+    bench.write(a=BAD, b="import torch\n")
+    lines = bench("--format", "json").err.split("\r")
+    if is_terminal:
+        told = ["\x1b[2Ktorchmedic: 1 of 2 files", "\x1b[2Ktorchmedic: 2 of 2 files", "\x1b[2K"]
+        assert lines == ["", *told]
+    else:
+        assert lines == [""]
+    assert "of 2 files" not in bench("--quiet").err

@@ -13,7 +13,7 @@ from torchmedic.checking.files import Files
 from torchmedic.checking.look import Looked
 from torchmedic.checking.problems import Problem
 from torchmedic.model import Diagnosis, Text
-from torchmedic.render import Report, shown_path
+from torchmedic.render import Report, cell_of, shown_path
 from torchmedic.session import Options as Colours
 from torchmedic.session import emit, use_colour
 
@@ -179,7 +179,7 @@ class Screen:
         if self.options.format not in _FOR_PEOPLE:
             return
         if found:
-            places = {d.at.path if d.at else "" for d in found}
+            places = {cell_of(d.at.path)[0] if d.at else "" for d in found}
             parts = [
                 words.join(
                     words.FOUND, mistakes=words.mistakes(len(found)), files=words.files(len(places))
