@@ -156,6 +156,7 @@ def test_imports_in_a_circle_end(tmp_path: Path) -> None:
     forget()
     assert not concerns_torch(str(tmp_path / "a.py"), b"import b\n")
     (tmp_path / "b.py").write_text("import a, torchvision\n")
+    forget()
     assert concerns_torch(str(tmp_path / "a.py"), b"import b\n")
 
 

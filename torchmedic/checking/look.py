@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -42,30 +43,53 @@ class Asked:
 
 def look(asked: Asked, files: Files, cache: Cache | None = None) -> Looked:
     """Looks at one file. Never raises for what is in it; an error of ours becomes a problem."""
+    return glance(asked, files, cache) or analyse(asked, files, cache)
+
+
+def glance(asked: Asked, files: Files, cache: Cache | None = None) -> Looked | None:
+    """The answer if nothing has to be analysed for it: no torch, not readable, or known from the cache."""
+    return _guarded(asked, lambda: _glance(asked, files, cache))
+
+
+def analyse(asked: Asked, files: Files, cache: Cache | None = None) -> Looked:
+    """The answer of the engine and the rules, kept in the cache."""
+    looked = _guarded(asked, lambda: _analyse(asked, files, cache))
+    assert looked is not None
+    return looked
+
+
+def _guarded(asked: Asked, looking: Callable[[], Looked | None]) -> Looked | None:
     started = time.perf_counter()
     try:
-        looked = _look(asked, files, cache)
+        looked = looking()
     except CannotLook as error:
         looked = Looked(asked.path, problems=[error.problem], reads=(asked.path,))
     except Exception as error:
         looked = Looked(asked.path, problems=[internal(asked.path, error)], reads=(asked.path,))
-    looked.seconds = time.perf_counter() - started
+    if looked is not None:
+        looked.seconds = time.perf_counter() - started
     return looked
 
 
-def _look(asked: Asked, files: Files, cache: Cache | None) -> Looked:
-    path = asked.path
+def _read(path: str, files: Files) -> bytes:
     try:
-        data = files.read(path)
+        return files.read(path)
     except OSError as error:
         reason = error.strerror or str(error)
         raise CannotLook(Problem(path, 0, UNREADABLE.fill(reason=reason))) from None
-    if not relevance.concerns_torch(path, data, files.maybe):
+
+
+def _glance(asked: Asked, files: Files, cache: Cache | None) -> Looked | None:
+    path, data = asked.path, _read(asked.path, files)
+    if not relevance.concerns_torch(path, data, files.instead):
         problems = _parsed(path, data) if asked.is_explicit else []
         return Looked(path, problems=problems, reads=(path,), is_skipped=True)
     kept = cache.load(path, data) if cache else None
-    if kept is not None:
-        return _from_cache(path, kept)
+    return None if kept is None else _from_cache(path, kept)
+
+
+def _analyse(asked: Asked, files: Files, cache: Cache | None) -> Looked:
+    path, data = asked.path, _read(asked.path, files)
     looked = _analysed(path, data, files)
     if cache and not looked.problems:
         cache.store(path, data, looked.reads, _for_cache(looked))

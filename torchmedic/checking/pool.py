@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from torchmedic.checking.cache import Cache
 from torchmedic.checking.files import Files
-from torchmedic.checking.look import Asked, Looked, look
+from torchmedic.checking.look import Asked, Looked, analyse, glance
 from torchmedic.checking.problems import WORKER_DIED, Problem
 
 # Starting processes costs some 50 ms; below this much source one process is as fast.
@@ -32,14 +32,26 @@ def look_at_all(
 
     `on_looked` hears of each answer as it comes.
     """
-    count = _count(asked, jobs)
-    if count == 1 or files.instead:
-        answers = []
-        for one in asked:
-            answers.append(look(one, files, cache))
-            on_looked(answers[-1])
-        return answers
-    return _spread(asked, cache, count, on_looked)
+    answers: dict[str, Looked] = {}
+
+    def take(looked: Looked) -> None:
+        answers[looked.path] = looked
+        on_looked(looked)
+
+    waiting = []
+    for one in asked:
+        known = glance(one, files, cache)
+        if known is None:
+            waiting.append(one)
+        else:
+            take(known)
+    count = 1 if files.instead else _count(waiting, jobs)
+    if count > 1:
+        _spread(waiting, cache, count, take)
+    else:
+        for one in waiting:
+            take(analyse(one, files, cache))
+    return [answers[one.path] for one in asked]
 
 
 def _count(asked: Sequence[Asked], jobs: int | None) -> int:
@@ -74,37 +86,32 @@ def _start(cache: Cache | None) -> None:
 
 
 def _work(asked: Asked) -> Looked:
-    return look(asked, Files(), _cache)
+    return analyse(asked, Files(), _cache)
 
 
-def _spread(
-    asked: Sequence[Asked], cache: Cache | None, jobs: int, on_looked: OnLooked
-) -> list[Looked]:
+def _spread(asked: Sequence[Asked], cache: Cache | None, jobs: int, take: OnLooked) -> None:
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
 
-    if cache is None or not os.path.isdir(cache.folder):  # else there is perhaps nothing to analyse
-        _prepare()
+    _prepare()
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else None)
-    answers: dict[str, Looked] = {}
-    waiting = sorted(
-        asked, key=_size, reverse=True
-    )  # the long ones first: no core waits at the end
+    done = set[str]()
+    # The long ones first: no core waits at the end.
+    waiting = sorted(asked, key=_size, reverse=True)
     while waiting:
         executor = ProcessPoolExecutor(jobs, context, _start, (cache,))
         at_once = _AT_ONCE if len(waiting) > _MANY and jobs > 1 else 1
         try:
             for looked in executor.map(_work, waiting, chunksize=at_once):
-                answers[looked.path] = looked
-                on_looked(looked)
+                done.add(looked.path)
+                take(looked)
         except BrokenProcessPool:
-            waiting = [one for one in waiting if one.path not in answers]
+            waiting = [one for one in waiting if one.path not in done]
             if jobs == 1:
                 # Alone with its file, the process died of it.
-                lost = Looked(waiting[0].path, problems=[Problem(waiting[0].path, 0, WORKER_DIED)])
-                answers[lost.path] = lost
-                waiting = waiting[1:]
+                path = waiting.pop(0).path
+                take(Looked(path, problems=[Problem(path, 0, WORKER_DIED)], reads=(path,)))
             jobs = 1
         except BaseException:
             for process in list((getattr(executor, "_processes", None) or {}).values()):
@@ -114,12 +121,11 @@ def _spread(
         else:
             waiting = []
         executor.shutdown()
-    return [answers[one.path] for one in asked]
 
 
 def _prepare() -> None:
     """Loads what every worker needs, once, before the process is copied."""
-    import torchmedic.abstract
+    import torchmedic.abstract.program
     import torchmedic.checking.reading
     import torchmedic.engine
     import torchmedic.render.json  # noqa: F401
