@@ -80,6 +80,22 @@ def test_options_in_the_readme_exist():
     assert [option for option in options if option not in done.stdout] == []
 
 
+def test_options_in_the_documents_of_check_exist():
+    done = subprocess.run(
+        [sys.executable, "-m", "torchmedic", "check", "--help"],
+        env=environment(),
+        capture_output=True,
+        encoding="utf-8",
+    )
+    known = set(re.findall(r"--[a-z][a-z-]*", done.stdout)) - {"--help"}
+    page = (ROOT / "docs/check.md").read_text("utf-8")
+    hook = (ROOT / ".pre-commit-hooks.yaml").read_text("utf-8")
+    used = set(re.findall(r"--[a-z][a-z-]*", page + hook))
+    assert len(known) >= 15
+    assert used - known == set()
+    assert known - used - {"--lang"} == set()
+
+
 def test_requirements_are_exact():
     lines = [
         line

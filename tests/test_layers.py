@@ -27,11 +27,14 @@ ALLOWED = {
     "render": {"model"},
 }
 EDGES = {"__init__", "__main__", "cli", "config", "session", "explain", "unknown", "mending"}
+EDGES |= {"checking"}
 TORCHLESS = (
     "torchmedic",
-    *(f"torchmedic.{name}" for name in ("engine", "rules", "observed", "cli")),
+    *(f"torchmedic.{name}" for name in ("engine", "rules", "observed", "cli", "checking.command")),
 )
-TORCHLESS += tuple(f"torchmedic.render.{name}" for name in ("text", "json", "page"))
+TORCHLESS += tuple(
+    f"torchmedic.render.{name}" for name in ("text", "json", "page", "concise", "github", "sarif")
+)
 
 
 def layer_of(path, package):

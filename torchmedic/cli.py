@@ -10,6 +10,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from torchmedic import __version__
+from torchmedic.checking.cli import check
 from torchmedic.config import ConfigError, config
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -123,6 +124,9 @@ def explain(words: tuple[str, ...], form: str, output: str | None, lang: str | N
         kind = type(error).__name__
         raise Refused(f"failed while explaining ({kind}: {said}). Please report it.") from None
     sys.exit(status)
+
+
+cli.add_command(check)
 
 
 def _lang(given: str | None) -> Any:

@@ -23,16 +23,21 @@ def settings(start: str | None = None) -> dict[str, Any]:
 
     Raises ConfigError if that file is not TOML.
     """
+    return settings_file(start)[1]
+
+
+def settings_file(start: str | os.PathLike[str] | None = None) -> tuple[str | None, dict[str, Any]]:
+    """The path of the nearest pyproject.toml and its table. Raises as `settings` does."""
     try:
         folder = os.path.realpath(start or os.getcwd())
     except FileNotFoundError:  # the working directory was removed
-        return {}
+        return None, {}
     while True:
         path = os.path.join(folder, "pyproject.toml")
         if os.path.isfile(path):
-            return _table(path)
+            return path, _table(path)
         if folder == os.path.dirname(folder):
-            return {}
+            return None, {}
         folder = os.path.dirname(folder)
 
 

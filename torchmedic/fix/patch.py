@@ -9,7 +9,7 @@ import re
 import tokenize
 import warnings
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import accumulate
 from typing import NamedTuple
@@ -191,13 +191,21 @@ def with_diff(fix: Fix, read: Read = read_bytes) -> Fix:
 
 
 def _diff(file: Rewritten) -> str:
+    mark = BOM if file.old.startswith(BOM.encode()) else ""
+    return diff(file.path, mark + file.mended.before, mark + file.mended.text)
+
+
+def diff(path: str, before: str, after: str) -> str:
+    """The unified diff between two texts of a file; "" if they are the same."""
     import difflib
 
-    mark = BOM if file.old.startswith(BOM.encode()) else ""
-    old, new = (_physical(mark + text) for text in (file.mended.before, file.mended.text))
-    name, inside = _shown(file.path)
+    name, inside = _shown(path)
     lines = difflib.unified_diff(
-        old, new, f"a/{name}" if inside else name, f"b/{name}" if inside else name, n=CONTEXT
+        _physical(before),
+        _physical(after),
+        f"a/{name}" if inside else name,
+        f"b/{name}" if inside else name,
+        n=CONTEXT,
     )
     return "".join(
         line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
@@ -270,12 +278,20 @@ def write(fix: Fix) -> tuple[str, ...]:
     files = rewritten(fix)
     if fix.diff and _hunks("".join(map(_diff, files))) != _hunks(fix.diff):
         raise ValueError("a file changed after the fix was made: run again for a new one")
+    return write_all({file.path: (file.old, file.new) for file in files})
+
+
+def write_all(contents: Mapping[str, tuple[bytes, bytes]]) -> tuple[str, ...]:
+    """Write (old, new) bytes by path, all files or none of them, and return their real paths.
+
+    Links are followed and modes kept. Raises OSError if a file or its folder can't be written.
+    """
     ready: list[tuple[str, str, bytes]] = []  # temporary file, its target, the target's old bytes
     done: list[tuple[str, bytes]] = []
     try:
-        for file in files:
-            target = os.path.realpath(file.path)
-            ready.append((_beside(target, file.new), target, file.old))
+        for path, (old, new) in contents.items():
+            target = os.path.realpath(path)
+            ready.append((_beside(target, new), target, old))
         for temporary, target, old in ready:
             os.replace(temporary, target)
             done.append((target, old))

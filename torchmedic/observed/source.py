@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import linecache
+import os
 import re
 import tokenize
 from collections import defaultdict
@@ -30,18 +31,32 @@ def decode(data: bytes) -> str:
     return data.decode(encoding)
 
 
+def stand_in(path: str, text: str | None) -> None:
+    """From now on `load` gives this text for the path, whatever the file holds: an editor's buffer. None ends that."""
+    if text is None:
+        _INSTEAD.pop(os.path.abspath(path), None)
+    else:
+        _INSTEAD[os.path.abspath(path)] = text
+
+
+_INSTEAD: dict[str, str] = {}
+
+
 def load(path: str) -> Source | None:
     """The file as `Source`; None if it can't be read or parsed. Cells and `-c` code come from linecache."""
+    if _INSTEAD and (text := _INSTEAD.get(os.path.abspath(path))) is not None:
+        return parsed(text, path)
     try:
         with open(path, "rb") as file:
             text = decode(file.read())
     except (OSError, SyntaxError, ValueError, LookupError):
         text = "".join(linecache.getlines(path))
-    return _parsed(text, path) if text else None
+    return parsed(text, path) if text else None
 
 
 @lru_cache(maxsize=64)
-def _parsed(text: str, path: str) -> Source | None:
+def parsed(text: str, path: str) -> Source | None:
+    """The text as `Source`, the same object for the same text; None if it can't be parsed."""
     try:
         return Source(text, path)
     except (SyntaxError, ValueError, RecursionError, MemoryError):

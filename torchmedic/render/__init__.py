@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -46,3 +47,17 @@ def verification(fix: Fix, lang: Lang) -> str:
     if fix.verification is not None:
         return fix.verification.show(lang)
     return words.VERDICT[fix.verified].show(lang)
+
+
+_CELL = re.compile(r"(.+\.ipynb):cell (\d+)", re.S)
+
+
+def cell_path(path: str, number: int) -> str:
+    """How a cell of a notebook stands in a span: its lines count from the cell's own first line."""
+    return f"{path}:cell {number}"
+
+
+def cell_of(path: str) -> tuple[str, int | None]:
+    """The file of a path, and the cell's number if it names one."""
+    found = _CELL.fullmatch(path)
+    return (found[1], int(found[2])) if found else (path, None)

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any
 
 from torchmedic.model import Diagnosis, Edit, Evidence, Fix, Lang, Span
-from torchmedic.render import Read, Report, ranked, shown_path, verification
+from torchmedic.render import Read, Report, cell_of, ranked, shown_path, verification
 from torchmedic.render.layout import unwrapped
 from torchmedic.render.text import said
 
@@ -72,7 +72,9 @@ class _Writer:
     def place(self, at: Span | None) -> dict[str, Any]:
         if at is None:
             return {"path": None, "line": None}
-        return {"path": shown_path(at.path, self.cwd), "line": at.line}
+        name, cell = cell_of(at.path)
+        inside = {} if cell is None else {"cell": cell}
+        return {"path": shown_path(name, self.cwd), **inside, "line": at.line}
 
     def span(self, at: Span) -> dict[str, Any]:
         end_line, end_column = at.end_line, at.end_column
