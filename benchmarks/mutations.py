@@ -1,0 +1,273 @@
+"""How many mistakes of each kind `check` finds: right programs get one mistake each, and are looked at before and after.
+
+.venv/bin/python benchmarks/mutations.py [--missed] [FILE…]    default: examples and the mended programs of the tests
+
+The unchanged program is the negative: what is said of it counts as a false alarm.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import shutil
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from torchmedic.abstract import execute  # noqa: E402
+from torchmedic.engine import diagnose  # noqa: E402
+from torchmedic.model import Edit  # noqa: E402
+from torchmedic.observed import Source, load  # noqa: E402
+
+Mutator = Callable[[Source], Iterator[list[Edit]]]
+MUTATORS: list[tuple[str, str, Mutator]] = []
+
+
+def mistake(code: str, what: str) -> Callable[[Mutator], Mutator]:
+    def enter(mutator: Mutator) -> Mutator:
+        MUTATORS.append((code, what, mutator))
+        return mutator
+
+    return enter
+
+
+def calls(source: Source, *names: str) -> Iterator[ast.Call]:
+    """Calls of methods of these names."""
+    for call in source.nodes(ast.Call):
+        if isinstance(call.func, ast.Attribute) and call.func.attr in names:
+            yield call
+
+
+def gone(source: Source, node: ast.AST) -> list[Edit]:
+    """The statement replaced by `pass`; nothing for a call inside of a larger one."""
+    statement = source.statement(node)
+    is_whole = isinstance(statement, ast.Expr) and statement.value is node
+    return [source.replace(statement, "pass")] if is_whole else []
+
+
+def receiver_only(source: Source, call: ast.Call) -> list[Edit]:
+    """`x.item()` becomes `x`."""
+    assert isinstance(call.func, ast.Attribute)
+    return [source.replace(call, source.code(call.func.value))]
+
+
+@mistake("TM402", "zero_grad removed")
+def zero_grad(source: Source) -> Iterator[list[Edit]]:
+    found = list(calls(source, "zero_grad"))
+    if found:
+        yield [edit for call in found for edit in gone(source, call)]
+
+
+@mistake("TM403", "eval() removed")
+def evaluation(source: Source) -> Iterator[list[Edit]]:
+    for call in calls(source, "eval"):
+        yield gone(source, call)
+
+
+@mistake("TM404", "no_grad removed")
+def no_grad(source: Source) -> Iterator[list[Edit]]:
+    names = ("torch.no_grad", "torch.inference_mode")
+    for call in source.nodes(ast.Call):
+        if source.name(call.func) not in names:
+            continue
+        if isinstance(source.parent(call), (ast.withitem, ast.FunctionDef)):
+            yield [source.replace(call, "torch.enable_grad()")]
+
+
+@mistake("TM405", "train() removed")
+def training(source: Source) -> Iterator[list[Edit]]:
+    for call in calls(source, "train"):
+        if not call.args:
+            yield gone(source, call)
+
+
+@mistake("TM302", ".item() dropped from a sum or list")
+def item(source: Source) -> Iterator[list[Edit]]:
+    for call in calls(source, "item", "detach"):
+        statement = source.statement(call)
+        is_append = isinstance(source.parent(call), ast.Call) and "append" in source.code(statement)
+        if "loss" in source.code(call) and (isinstance(statement, ast.AugAssign) or is_append):
+            yield receiver_only(source, call)
+
+
+@mistake("TM303", ".detach() dropped before .numpy()")
+def detach(source: Source) -> Iterator[list[Edit]]:
+    for call in calls(source, "detach"):
+        if ".numpy()" in source.code(source.statement(call)):
+            yield receiver_only(source, call)
+
+
+@mistake("TM401", "seeds removed")
+def seeds(source: Source) -> Iterator[list[Edit]]:
+    found = [c for c in source.nodes(ast.Call) if "seed" in source.code(c.func)]
+    edits = [edit for call in found for edit in gone(source, call)]
+    if edits:
+        yield edits
+
+
+@mistake("TM102", "index shifted")
+def index(source: Source) -> Iterator[list[Edit]]:
+    for function in source.nodes(ast.FunctionDef):
+        names = [a.arg for a in function.args.args]
+        if function.name != "__getitem__" or len(names) < 2:
+            continue
+        for part in ast.walk(function):
+            if (
+                isinstance(part, ast.Subscript)
+                and isinstance(part.slice, ast.Name)
+                and part.slice.id == names[1]
+            ):
+                yield [source.replace(part.slice, f"{names[1]} + 1")]
+
+
+@mistake("TM101", "__len__ one too large")
+def length(source: Source) -> Iterator[list[Edit]]:
+    for function in source.nodes(ast.FunctionDef):
+        last = function.body[-1]
+        if function.name == "__len__" and isinstance(last, ast.Return) and last.value is not None:
+            yield [source.insert_after(last.value, " + 1")]
+
+
+@mistake("TM201", "in_features changed")
+def in_features(source: Source) -> Iterator[list[Edit]]:
+    for call in source.nodes(ast.Call):
+        if source.name(call.func) == "torch.nn.Linear" and call.args:
+            yield [source.replace(call.args[0], f"{source.code(call.args[0])} + 3")]
+
+
+@mistake("TM202", "flatten removed")
+def flatten(source: Source) -> Iterator[list[Edit]]:
+    for call in source.nodes(ast.Call):
+        if source.name(call.func) == "torch.nn.Flatten":
+            yield [source.replace(call, "nn.Identity()")]
+        elif (
+            isinstance(call.func, ast.Attribute)
+            and call.func.attr == "flatten"
+            and call.args + call.keywords
+        ):
+            yield receiver_only(source, call)
+
+
+@mistake("TM103", "conversion of a dtype dropped")
+def dtype(source: Source) -> Iterator[list[Edit]]:
+    for call in calls(source, "float", "long", "astype"):
+        yield receiver_only(source, call)
+
+
+@mistake("TM104", "unsqueeze or permute dropped")
+def dimensions(source: Source) -> Iterator[list[Edit]]:
+    for call in calls(source, "unsqueeze", "permute"):
+        if "__getitem__" in [f.name for f in [source.function_of(call)] if f is not None]:
+            yield receiver_only(source, call)
+
+
+class Program(NamedTuple):
+    folder: Path
+    main: str  # relative
+    name: str
+
+    def files(self) -> list[Path]:
+        return sorted(p.relative_to(self.folder) for p in self.folder.rglob("*.py"))
+
+
+def right_programs(place: Path, files: list[str]) -> Iterator[Program]:
+    for name in files:
+        path = Path(name).resolve()
+        yield Program(
+            _copied(path.parent, place / f"given{path.stem}", [path.name]), path.name, path.name
+        )
+    if files:
+        return
+    for name in ("digits_cnn", "tabular", "text_embedding"):
+        yield Program(_copied(ROOT / "examples", place / name, [f"{name}.py"]), f"{name}.py", name)
+    for told in sorted((ROOT / "tests" / "source").glob("*/*/good")):
+        expected = json.loads((told.parent / "expect.json").read_text("utf-8"))
+        main = expected.get("run", [expected.get("main", expected["path"])])[0]
+        if (told / main).is_file():
+            name = f"{told.parent.parent.name}/{told.parent.name}"
+            yield Program(_copied(told, place / name.replace("/", "+")), main, name)
+    for expect in sorted((ROOT / "tests" / "crashes").glob("*/*/expect.json")):
+        told_crash = json.loads(expect.read_text("utf-8"))
+        if not told_crash.get("mended") or told_crash["run"][0] == "-m":
+            continue
+        name = f"{expect.parent.parent.name}/{expect.parent.name}"
+        folder = _copied(expect.parent, place / name.replace("/", "+"))
+        for change in told_crash["mended"]:
+            path = folder / change["path"]
+            text = path.read_text("utf-8")
+            path.write_text(text.replace(change["old"], change["new"], 1), "utf-8")
+        yield Program(folder, told_crash["run"][0], name)
+
+
+def _copied(source: Path, target: Path, only: list[str] | None = None) -> Path:
+    target.mkdir(parents=True)
+    for path in source.rglob("*.py"):
+        relative = path.relative_to(source)
+        if only is None or str(relative) in only:
+            (target / relative).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target / relative)
+    return target
+
+
+def codes(program: Program) -> Counter[str]:
+    source = load(str(program.folder / program.main))
+    return Counter(d.rule.code for d in diagnose(execute(source))) if source else Counter()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("files", nargs="*")
+    parser.add_argument(
+        "--missed", action="store_true", help="name the mutants that were not found"
+    )
+    options = parser.parse_args()
+    from torchmedic.fix.patch import apply_edits
+
+    found, made = Counter[str](), Counter[str]()
+    alarms: list[str] = []
+    programs = 0
+    with tempfile.TemporaryDirectory() as place:
+        for program in right_programs(Path(place), options.files):
+            programs += 1
+            before = codes(program)
+            alarms += [f"{program.name}: {code}" for code in before]
+            for relative in program.files():
+                path = program.folder / relative
+                text = path.read_text("utf-8")
+                source = Source(text, str(path))
+                for code, what, mutator in MUTATORS:
+                    for edits in mutator(source):
+                        mutant = apply_edits(text, edits) if edits else text
+                        if mutant == text:
+                            continue
+                        path.write_text(mutant, "utf-8")
+                        made[f"{code} {what}"] += 1
+                        if codes(program)[code] > before[code]:
+                            found[f"{code} {what}"] += 1
+                        elif options.missed:
+                            print(
+                                f"missed: {program.name} {relative}:{edits[0].span.line} {code} {what}"
+                            )
+                path.write_text(text, "utf-8")
+    print("| mistake | mutants | found | share |\n|---|---:|---:|---:|")
+    for key in sorted(made):
+        print(f"| {key} | {made[key]} | {found[key]} | {100 * found[key] / made[key]:.0f} % |")
+    total, seen = sum(made.values()), sum(found.values())
+    print(f"| all | {total} | {seen} | {100 * seen / max(total, 1):.0f} % |")
+    print(
+        f"\n{programs} unchanged programs, {len(alarms)} findings in them"
+        + "".join(f"\n- {a}" for a in alarms)
+    )
+
+
+if __name__ == "__main__":
+    main()
