@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torchmedic.model import Lang, Text
 
@@ -113,16 +113,23 @@ class Session:
 
     def _write(self, report: Report) -> None:
         options = self.options
-        if options.output is not None:
-            if options.format == "json":
-                from torchmedic.render import json as as_json
-
-                text = as_json.render(report, options.lang, read_lines, self.cwd)
-            else:
-                text = show(report, replace(options, colour=False), self.cwd)
-            write_output(options.output, text, self.cwd)
         if report.diagnoses or report.notes:
             emit("\n" + show(report, options, self.cwd), sys.stderr)
+        if options.output is None:
+            return
+        if options.format == "json":
+            from torchmedic.render import json as as_json
+
+            text = as_json.render(report, options.lang, read_lines, self.cwd)
+        else:
+            text = show(report, replace(options, colour=False), self.cwd)
+        try:
+            write_output(options.output, text, self.cwd)
+        except OSError as error:
+            emit(
+                f"torchmedic: cannot write {options.output}: {error.strerror or error}\n",
+                sys.stderr,
+            )
 
 
 def _with_diffs(diagnosis: Diagnosis) -> Diagnosis:
@@ -183,9 +190,13 @@ def show(report: Report, options: Options, cwd: str | None = None) -> str:
     return text.render(report, options.lang, terminal_width(), use_colour(options), read_lines, cwd)
 
 
-def terminal_width() -> int:
+def terminal_width(stream: Any = None) -> int:
+    """Cells of a line: as the environment says (COLUMNS), else the terminal's, else 100."""
+    with suppress(ValueError):
+        if (said := int(os.environ.get("COLUMNS", ""))) > 0:
+            return said
     try:
-        return os.get_terminal_size(sys.stderr.fileno()).columns
+        return os.get_terminal_size((stream or sys.stderr).fileno()).columns or 100
     except (OSError, ValueError, AttributeError):
         return 100
 
@@ -199,11 +210,11 @@ def use_colour(options: Options, stream: object = None) -> bool:
     return bool(getattr(stream or sys.stderr, "isatty", lambda: False)())
 
 
-def emit(text: str, stream: object) -> None:
-    """Writes to a stream that may be closed, missing, or unable to encode Hangul."""
+def emit(text: str, stream: object) -> OSError | None:
+    """Writes to a stream that may be closed, missing, or unable to encode Hangul. Returns why the system refused it."""
     write = getattr(stream, "write", None)
     if write is None:
-        return
+        return None
     try:
         try:
             write(text)
@@ -211,8 +222,11 @@ def emit(text: str, stream: object) -> None:
             encoding = getattr(stream, "encoding", None) or "ascii"
             write(text.encode(encoding, "replace").decode(encoding))
         getattr(stream, "flush", lambda: None)()
-    except (OSError, ValueError):
-        return
+    except OSError as error:
+        return error
+    except ValueError:  # closed
+        pass
+    return None
 
 
 def write_output(path: Path, text: str, cwd: str) -> None:
