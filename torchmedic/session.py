@@ -238,20 +238,21 @@ class Waiting:
     """One line on a terminal while the trials run; nothing elsewhere."""
 
     TEXT = Text(
-        en="torchmedic: executing the mended copy ({count} fixes to try) …",
+        en="torchmedic: executing mended copies (fixes to try: {count}) …",
         ko="torchmedic: 고친 복사본을 실행하는 중입니다(수정안 {count}개) …",
     )
 
     def __init__(self, options: Options, count: int) -> None:
         self.line = self.TEXT.fill(count=count).show(options.lang)
-        self.is_shown = use_colour(options)
+        self.is_shown = bool(getattr(sys.stderr, "isatty", lambda: False)())
+        self.is_erased = use_colour(options)
 
     def __enter__(self) -> None:
         if self.is_shown:
-            emit(self.line, sys.stderr)
+            emit(self.line + ("" if self.is_erased else "\n"), sys.stderr)
 
     def __exit__(self, *details: object) -> None:
-        if self.is_shown:
+        if self.is_shown and self.is_erased:
             emit("\r\x1b[2K", sys.stderr)
 
 
