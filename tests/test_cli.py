@@ -210,6 +210,64 @@ def test_explain_of_nothing(words, text, folder):
     assert report.returncode == 1 and json.loads(report.stdout)["diagnoses"] == []
 
 
+def test_explain_shows_the_lines_of_the_text(folder):
+    """The file is on another machine; or it has changed since, and its line is another one now."""
+    there = cli("explain", "log.txt", cwd=folder)
+    assert "41 | out = model(images)" in there.stdout
+    (folder / "train.py").write_text("# one\n# two\n")
+    local = TRACEBACK.replace("/home/kim/공부/train.py", str(folder / "train.py")).replace(
+        "41", "2"
+    )
+    changed = cli("explain", "-", cwd=folder, text=local)
+    assert "2 | out = model(images)" in changed.stdout and "# two" not in changed.stdout
+    far = cli("explain", "-", cwd=folder, text=TRACEBACK.replace("41", "987654321"))
+    assert far.returncode == 0 and ":987654321" in far.stdout
+
+
+def test_explain_finds_korean_words_with_their_particles(folder):
+    done = cli("explain", "--lang", "ko", "합성곱 입력 차원", cwd=folder)
+    assert done.returncode == 0 and "TM104" in done.stdout
+    nothing = cli("explain", "--lang", "ko", "오늘 저녁 날씨", cwd=folder)
+    assert nothing.returncode == 1
+
+
+def test_a_lesson_shows_its_reason_on_the_first_screen(folder):
+    from torchmedic.rules import RULES
+
+    for code in RULES:
+        lines = cli_page(code).splitlines()
+        assert lines.index("Why it happens") <= 24, code
+
+
+def cli_page(code):
+    from torchmedic.render.page import terminal_page
+    from torchmedic.rules import RULES
+
+    return terminal_page(RULES[code], "en", 100, False)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a Linux device")
+def test_explain_says_that_it_could_not_write(folder):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            command("explain", "TM201"),
+            cwd=folder,
+            env=environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 2
+    assert done.stderr == "torchmedic: cannot write to standard output: No space left on device\n"
+
+
+@pytest.mark.parametrize("columns, most", [("40", 40), ("0", 100), ("wide", 100)])
+def test_the_width_that_the_environment_says(columns, most, folder):
+    done = cli("explain", "log.txt", cwd=folder, COLUMNS=columns)
+    prose = [line for line in done.stdout.splitlines() if "http" not in line and "/" not in line]
+    assert most - 15 < max(map(len, prose)) <= most
+
+
 def test_explain_without_standard_input(folder):
     shell = 'exec "$0" -m torchmedic explain - <&-'
     done = subprocess.run(

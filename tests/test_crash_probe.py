@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from textwrap import dedent
 
@@ -73,6 +74,26 @@ def test_exceptions_that_cannot_be_compared(tmp_path: Path) -> None:
         """
     failure = crash(tmp_path, text)
     assert [failure.message, *(c.message for c in failure.causes)] == ["second", "first"]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="exception groups came with 3.11")
+def test_the_first_of_a_group_is_told(tmp_path: Path) -> None:
+    text = """
+        import asyncio
+        import torch
+
+        async def step(layer):
+            layer(torch.zeros(2, 5))
+
+        async def main():
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(step(torch.nn.Linear(3, 4)))
+
+        asyncio.run(main())
+        """
+    diagnosis = found(tmp_path, text)
+    assert diagnosis.rule.code == "TM201"
+    assert diagnosis.raised_at and diagnosis.raised_at.line == line_of(text, "layer(torch.zeros")
 
 
 def test_an_error_from_a_worker_is_known_as_one(tmp_path: Path) -> None:

@@ -179,11 +179,14 @@ def test_a_broken_explanation(what, folder, python):
     assert len(complaints(done.stderr)) == 1, done.stderr
 
 
-def test_an_unwritable_report_is_said_in_one_line(folder, python):
-    words = ["-m", "torchmedic", "run", "--no-verify", "--output", "missing/report.txt"]
-    done = start(folder, [*words, "train.py"])
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_an_unwritable_report_is_said_in_one_line(form, folder, python):
+    """The report on standard error is there all the same, and nobody is asked to report a bug."""
+    words = ["run", "--no-verify", "--format", form, "--output", "missing/report.txt", "train.py"]
+    done = start(folder, ["-m", "torchmedic", *words])
     assert (done.returncode, done.stdout) == (1, python.stdout)
     assert done.stderr.startswith(python.stderr)
     ours = done.stderr[len(python.stderr) :]
-    assert has_no_traceback_of_ours(ours)
+    assert has_no_traceback_of_ours(ours) and not complaints(ours)
+    assert "error[TM201]" in ours
     assert len([line for line in ours.splitlines() if "missing/report.txt" in line]) == 1

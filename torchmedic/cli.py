@@ -143,12 +143,12 @@ def main() -> None:
         cli(prog_name="torchmedic", standalone_mode=True)
     except BrokenPipeError:
         _leave_closed_pipe()
-    except SystemExit:
+    except SystemExit as end:
         if not is_run:
             try:
                 sys.stdout.flush()
             except (OSError, ValueError, AttributeError):
-                _leave_closed_pipe()
+                _leave_closed_pipe(end.code or 1)
         raise
     except BaseException as error:
         if type(error).__name__ != "Interrupted":
@@ -156,7 +156,7 @@ def main() -> None:
         raise KeyboardInterrupt from None
 
 
-def _leave_closed_pipe() -> NoReturn:
+def _leave_closed_pipe(status: Any = 1) -> NoReturn:
     """Python flushes standard output once more at its end: let that go nowhere."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    sys.exit(1)
+    sys.exit(status)

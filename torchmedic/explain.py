@@ -11,13 +11,14 @@ from torchmedic.engine import diagnose
 from torchmedic.model import Diagnosis, Lang, Rule, Text
 from torchmedic.observed import Failure
 from torchmedic.observed.text import failure_from_text
-from torchmedic.render import Report
+from torchmedic.render import Read, Report
 from torchmedic.rules import RULES
 from torchmedic.session import (
     Options,
     emit,
     read_lines,
     tell_failure,
+    terminal_width,
     use_colour,
     with_diffs,
     write_output,
@@ -25,6 +26,7 @@ from torchmedic.session import (
 
 MOST_WORDS = 12  # a longer text is an error to be read, not a search
 PAGES = 5
+MOST_LINES = 100_000  # of a file that a pasted traceback may name
 
 NO_ERROR = Text(
     en="no error message was found in this text, and no page matches its words",
@@ -44,7 +46,7 @@ def explanation(words: Sequence[str], form: str, output: str | None, lang: Lang)
         return _print(_lesson(rule, lang, output), options)
     if rule is not None:
         report = Report("explain", (), (rule.summary,))
-        return _print(_rendered(report, options), options)
+        return _print(_rendered(report, options, read_lines), options)
     text = _input(words)
     failure = failure_from_text(text)
     found = _read(failure) if failure else ()
@@ -59,7 +61,8 @@ def explanation(words: Sequence[str], form: str, output: str | None, lang: Lang)
             notes = honest_answer(failure)
         elif not pages:
             notes = (NO_ERROR,)
-    _print(_rendered(Report("explain", found, notes), options), options)
+    read = read_lines if failure is None else _reader(failure)
+    _print(_rendered(Report("explain", found, notes), options, read), options)
     return 0 if found or (notes and notes != (NO_ERROR,) and failure is None) else 1
 
 
@@ -120,7 +123,7 @@ def _decoded(data: bytes, name: str) -> str:
 def nearest(text: str) -> list[Rule]:
     """The rules whose names, keywords and messages share the most words with the text, best first."""
     wanted = _words(text)
-    scored = [(len(wanted & _vocabulary(rule)), rule.code, rule) for rule in RULES.values()]
+    scored = [(_common(wanted, _vocabulary(rule)), rule.code, rule) for rule in RULES.values()]
     enough = max(1, (len(wanted) + 1) // 2)
     best = sorted((s for s in scored if s[0] >= enough), key=lambda s: (-s[0], s[1]))
     return [rule for _, _, rule in best[:PAGES]] if wanted else []
@@ -147,9 +150,17 @@ def _words(text: str) -> set[str]:
     return set(re.findall(r"[a-z_]{3,}|[가-힣]{2,}", text.lower())) - _COMMON
 
 
+def _common(wanted: set[str], vocabulary: set[str]) -> int:
+    """How many of the wanted words occur. Korean words carry particles: their beginnings are compared."""
+    missing = [word for word in wanted - vocabulary if word[0] >= "가"]
+    alike = (any(v.startswith(w) or w.startswith(v) for v in vocabulary) for w in missing)
+    return len(wanted & vocabulary) + sum(alike)
+
+
 def _vocabulary(rule: Rule) -> set[str]:
     parts = [rule.name.replace("-", " "), *rule.search, *rule.summary, *rule.messages]
-    return _words(" ".join([*parts, *(m for v in rule.variants for m in v.messages)]))
+    parts += [text for v in rule.variants for text in (*v.messages, v.title.ko)]
+    return _words(" ".join([*parts, rule.title.ko]))
 
 
 def _lesson(rule: Rule, lang: Lang, output: str | None) -> str:
@@ -157,10 +168,28 @@ def _lesson(rule: Rule, lang: Lang, output: str | None) -> str:
 
     if output is not None:
         return page.page(rule, lang)
-    return page.terminal_page(rule, lang, _width(), use_colour(Options(), sys.stdout))
+    return page.terminal_page(
+        rule, lang, terminal_width(sys.stdout), use_colour(Options(), sys.stdout)
+    )
 
 
-def _rendered(report: Report, options: Options) -> str:
+def _reader(failure: Failure) -> Read:
+    """The files as the text shows them: its own lines where a file is not here, or has changed since."""
+    shown: dict[str, dict[int, str]] = {}
+    for frame in (f for link in (failure, *failure.causes) for f in link.frames):
+        if frame.code and 0 < frame.at.line <= MOST_LINES:
+            shown.setdefault(frame.at.path, {})[frame.at.line] = frame.code
+
+    def read(path: str) -> Sequence[str]:
+        lines, known = read_lines(path), shown.get(path, {})
+        if all(n <= len(lines) and lines[n - 1].strip() == known[n].strip() for n in known):
+            return lines
+        return [known.get(n, "") for n in range(1, max(known) + 1)]
+
+    return read
+
+
+def _rendered(report: Report, options: Options, read: Read) -> str:
     if options.format == "json":
         from torchmedic.render import json
 
@@ -168,22 +197,20 @@ def _rendered(report: Report, options: Options) -> str:
     from torchmedic.render import text
 
     colour = options.output is None and use_colour(options, sys.stdout)
-    return text.render(report, options.lang, _width(), colour, read_lines)
-
-
-def _width() -> int:
-    try:
-        return os.get_terminal_size(sys.stdout.fileno()).columns
-    except (OSError, ValueError, AttributeError):
-        return 100
+    return text.render(report, options.lang, terminal_width(sys.stdout), colour, read)
 
 
 def _print(text: str, options: Options) -> int:
+    """Raises Unreadable where the report can't be written. A reader that went away is no error."""
+    refused: OSError | None = None
     if options.output is None:
-        emit(text, sys.stdout)
-        return 0
-    try:
-        write_output(options.output, text, os.getcwd())
-    except OSError as error:
-        raise Unreadable(f"cannot write {options.output}: {error.strerror or error}") from None
+        refused = emit(text, sys.stdout)
+    else:
+        try:
+            write_output(options.output, text, os.getcwd())
+        except OSError as error:
+            refused = error
+    if refused is not None and not isinstance(refused, BrokenPipeError):
+        where = options.output or "to standard output"
+        raise Unreadable(f"cannot write {where}: {refused.strerror or refused}")
     return 0

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torchmedic.model import Lang, Text
 
@@ -111,16 +111,23 @@ class Session:
 
     def _write(self, report: Report) -> None:
         options = self.options
-        if options.output is not None:
-            if options.format == "json":
-                from torchmedic.render import json as as_json
-
-                text = as_json.render(report, options.lang, read_lines, self.cwd)
-            else:
-                text = show(report, options._replace(colour=False), self.cwd)
-            write_output(options.output, text, self.cwd)
         if report.diagnoses or report.notes:
             emit("\n" + show(report, options, self.cwd), sys.stderr)
+        if options.output is None:
+            return
+        if options.format == "json":
+            from torchmedic.render import json as as_json
+
+            text = as_json.render(report, options.lang, read_lines, self.cwd)
+        else:
+            text = show(report, options._replace(colour=False), self.cwd)
+        try:
+            write_output(options.output, text, self.cwd)
+        except OSError as error:
+            emit(
+                f"torchmedic: cannot write {options.output}: {error.strerror or error}\n",
+                sys.stderr,
+            )
 
 
 def with_diffs(diagnosis: Diagnosis) -> Diagnosis:
@@ -184,9 +191,13 @@ def show(report: Report, options: Options, cwd: str | None = None) -> str:
     return text.render(report, options.lang, terminal_width(), use_colour(options), read_lines, cwd)
 
 
-def terminal_width() -> int:
+def terminal_width(stream: Any = None) -> int:
+    """Cells of a line: as the environment says (COLUMNS), else the terminal's, else 100."""
+    with suppress(ValueError):
+        if (said := int(os.environ.get("COLUMNS", ""))) > 0:
+            return said
     try:
-        return os.get_terminal_size(sys.stderr.fileno()).columns
+        return os.get_terminal_size((stream or sys.stderr).fileno()).columns or 100
     except (OSError, ValueError, AttributeError):
         return 100
 
@@ -200,11 +211,11 @@ def use_colour(options: Options, stream: object = None) -> bool:
     return bool(getattr(stream or sys.stderr, "isatty", lambda: False)())
 
 
-def emit(text: str, stream: object) -> None:
-    """Writes to a stream that may be closed, missing, or unable to encode Hangul."""
+def emit(text: str, stream: object) -> OSError | None:
+    """Writes to a stream that may be closed, missing, or unable to encode Hangul. Returns why the system refused it."""
     write = getattr(stream, "write", None)
     if write is None:
-        return
+        return None
     try:
         try:
             write(text)
@@ -212,8 +223,11 @@ def emit(text: str, stream: object) -> None:
             encoding = getattr(stream, "encoding", None) or "ascii"
             write(text.encode(encoding, "replace").decode(encoding))
         getattr(stream, "flush", lambda: None)()
-    except (OSError, ValueError):
-        return
+    except OSError as error:
+        return error
+    except ValueError:  # closed
+        pass
+    return None
 
 
 def write_output(path: str, text: str, cwd: str) -> None:
@@ -226,20 +240,21 @@ class Waiting:
     """One line on a terminal while the trials run; nothing elsewhere."""
 
     TEXT = Text(
-        en="torchmedic: executing the mended copy ({count} fixes to try) …",
+        en="torchmedic: executing mended copies (fixes to try: {count}) …",
         ko="torchmedic: 고친 복사본을 실행하는 중입니다(수정안 {count}개) …",
     )
 
     def __init__(self, options: Options, count: int) -> None:
         self.line = self.TEXT.fill(count=count).show(options.lang)
-        self.is_shown = use_colour(options)
+        self.is_shown = bool(getattr(sys.stderr, "isatty", lambda: False)())
+        self.is_erased = use_colour(options)
 
     def __enter__(self) -> None:
         if self.is_shown:
-            emit(self.line, sys.stderr)
+            emit(self.line + ("" if self.is_erased else "\n"), sys.stderr)
 
     def __exit__(self, *details: object) -> None:
-        if self.is_shown:
+        if self.is_shown and self.is_erased:
             emit("\r\x1b[2K", sys.stderr)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from torchmedic.observed import Failure, Frame, ModuleCall, Site
 from torchmedic.observed.text import failure_from_text
@@ -32,7 +33,8 @@ def read_error(error: BaseException, records: Records | None = None) -> Failure:
     """Everything that the exception, its frames and its chain tell, as plain data."""
     first, *rest = _chain(error)
     links = [_failure(link, records) for link in (first, *rest)]
-    return links[0]._replace(causes=tuple(links[1:]), is_cause_explicit=error.__cause__ is not None)
+    is_explicit = error.__cause__ is not None or _first_of_group(error) is not None
+    return links[0]._replace(causes=tuple(links[1:]), is_cause_explicit=is_explicit)
 
 
 def _chain(error: BaseException) -> list[BaseException]:
@@ -40,8 +42,15 @@ def _chain(error: BaseException) -> list[BaseException]:
     link: BaseException | None = error
     while link is not None and all(link is not seen for seen in chain) and len(chain) < 8:
         chain.append(link)
-        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+        below = link.__cause__ or _first_of_group(link)
+        link = below or (None if link.__suppress_context__ else link.__context__)
     return chain
+
+
+def _first_of_group(error: BaseException) -> BaseException | None:
+    """Of several exceptions that were raised together, the first one is told."""
+    group: Any = getattr(builtins, "BaseExceptionGroup", ())  # Python 3.11
+    return error.exceptions[0] if isinstance(error, group) else None
 
 
 def _failure(error: BaseException, records: Records | None) -> Failure:

@@ -22,6 +22,8 @@ from torchmedic.render.layout import (
 )
 from torchmedic.render.text import said
 
+_WORDINGS = 12  # of a mistake, on a terminal: more push the reason off the screen
+
 
 @dataclass(frozen=True)
 class _Section:
@@ -48,7 +50,8 @@ def terminal_page(
     out = [paint("strong", line) for line in wrap(f"{rule.code} {rule.name}", width, "", "  ")]
     for section in _sections(rule, lang, example):
         heading = wrap(section.heading.show(lang), width)
-        out += ["", *(paint("strong", line) for line in heading), *_plain(section, width, paint)]
+        out += ["", *(paint("strong", line) for line in heading)]
+        out += _plain(section, width, paint, lang)
     return "\n".join(out) + "\n"
 
 
@@ -128,8 +131,12 @@ def _code(text: str) -> str:
     return f"`` {text} ``" if "`" in text else f"`{text}`"
 
 
-def _plain(section: _Section, width: int, paint: Paint) -> Iterator[str]:
-    for number, part in enumerate(section.parts):
+def _plain(section: _Section, width: int, paint: Paint, lang: Lang) -> Iterator[str]:
+    parts = section.parts
+    if section.kind == "words" and len(parts) > _WORDINGS:
+        more = words.MORE_OF_THEM.show(lang, {"count": len(parts) - _WORDINGS})
+        parts = (*parts[:_WORDINGS], more)
+    for number, part in enumerate(parts):
         if section.kind == "prose":
             yield from flow(clean(part), width, "  ", "  ")
         elif section.kind == "words":
