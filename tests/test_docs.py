@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import score
+from corpus import crashes
 from torchmedic.rules import RULES
 
 ROOT = Path(__file__).parent.parent
@@ -48,6 +50,14 @@ def test_the_report_in_the_readme_is_what_the_example_gives():
         encoding="utf-8",
     )
     assert report_of(shown[1]) == report_of(done.stderr)
+
+
+@pytest.mark.parametrize("document", score.DOCUMENTS, ids=lambda path: path.name)
+def test_the_score_is_what_the_tests_prove(document: Path):
+    """`test_crashes.py` fails for each miss that isn't listed, and for each listed one that is none."""
+    proven = score.table(map(score.listed, crashes()))
+    stale = "python tests/score.py --listed --write"
+    assert score.in_document(document).strip() == proven, stale
 
 
 def test_the_report_in_the_readme_shows_a_verified_fix():

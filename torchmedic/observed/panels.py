@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 HEADER = "Traceback (most recent call last)"
-_TOP = re.compile(rf"([╭┌+])[─-]+ {re.escape(HEADER)} ?[─-]+[╮┐+]\s*$")
+_TOP = rf"([╭┌+])[─-]+ {re.escape(HEADER)} ?[─-]+[╮┐+]\s*$"
 _SIDE = {"╭": "│", "┌": "│", "+": "|"}
 _BOTTOM = {"╭": "╰", "┌": "└", "+": "+"}
-_POINTER = re.compile(r"[❱>?] +(\d{1,9})(?: (.*))?$")
-_NO_HEADER = re.compile(r"[ ❱>?╭│╰┌└|+]")
-_GUIDES = re.compile(r"^(?:│ {3})+")
-_ASIDE = re.compile(r" {2,}[╭┌│╰└+|].*$")  # a box of local variables, right of the code
-_LINK = re.compile(r"\s*(?:The above exception was|During handling of the above)\b")
+_POINTER = r"[❱>?] +(\d{1,9})(?: (.*))?$"
+_NO_HEADER = r"[ ❱>?╭│╰┌└|+]"
+_GUIDES = r"^(?:│ {3})+"
+_ASIDE = r" {2,}[╭┌│╰└+|].*$"  # a box of local variables, right of the code
+_LINK = r"\s*(?:The above exception was|During handling of the above)\b"
 _LINK_END = "exception occurred:", "following exception:"
 _CELL = "<cell>"  # a frame whose file does not exist: rich leaves its path out
 _MOST_PIECES = 6  # lines over which one path or sentence is folded
@@ -35,7 +35,7 @@ def without_panels(lines: list[str]) -> list[str]:
     found: list[str] = []
     i = 0
     while i < len(lines):
-        top = _TOP.search(lines[i])
+        top = re.search(_TOP, lines[i])
         if top is None:
             line, i = _joined_link(lines, i)
             found.append(line)
@@ -75,9 +75,9 @@ def _frames(inside: list[str], width: int) -> Iterator[str]:
         place, i = header
         code = ""
         while i < len(inside) and _header(inside, i, width) is None:
-            pointed = _POINTER.match(inside[i])
+            pointed = re.match(_POINTER, inside[i])
             if pointed is not None and int(pointed[1]) == place.line:
-                code = _ASIDE.sub("", _GUIDES.sub("", pointed[2] or "", count=1)).strip()
+                code = re.sub(_ASIDE, "", re.sub(_GUIDES, "", pointed[2] or "", count=1)).strip()
             i += 1
         if code or place.path != _CELL:
             yield f'  File "{place.path}", line {place.line}, in {place.function}'
@@ -86,7 +86,7 @@ def _frames(inside: list[str], width: int) -> Iterator[str]:
 
 def _header(inside: list[str], i: int, width: int) -> tuple[_Place, int] | None:
     """`path:line in function`, folded over lines where it is long, and the line after it."""
-    if not inside[i] or _NO_HEADER.match(inside[i]):
+    if not inside[i] or re.match(_NO_HEADER, inside[i]):
         return None
     text = piece = inside[i]
     for after in range(i + 1, i + 1 + _MOST_PIECES):
@@ -110,7 +110,7 @@ def _place(text: str) -> _Place | None:
 def _joined_link(lines: list[str], i: int) -> tuple[str, int]:
     """The sentence between two exceptions on one line, where a narrow terminal folded it."""
     line = lines[i]
-    if not _LINK.match(line):
+    if not re.match(_LINK, line):
         return line, i + 1
     text = line.rstrip()
     for count in range(1, _MOST_PIECES):

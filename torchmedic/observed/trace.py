@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from torchmedic.model import Span
 from torchmedic.observed.failure import Failure
@@ -36,8 +35,7 @@ Kind = Literal[
 ]
 
 
-@dataclass(frozen=True)
-class Loop:
+class Loop(NamedTuple):
     """One pass through the body of a loop. `over`: id of the DataLoader or container that it walks; 0 if unknown."""
 
     at: Span
@@ -46,16 +44,14 @@ class Loop:
     is_loader: bool = False
 
 
-@dataclass(frozen=True)
-class Branch:
+class Branch(NamedTuple):
     """An arm that may not be executed: of an `if` whose condition can't be told, or an `except`."""
 
     at: Span
     arm: int
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(NamedTuple):
     """One thing that the program does. `at` is the expression; `callers` the call sites around it, outermost first.
 
     `subject` is the id of the object it happens to, `name` what the user calls that.
@@ -70,7 +66,7 @@ class Event:
     loops: tuple[Loop, ...] = ()
     branches: tuple[Branch, ...] = ()
     is_grad_enabled: bool | None = True
-    facts: Mapping[str, object] = field(default_factory=dict)
+    facts: Mapping[str, object] = {}
 
     @property
     def sites(self) -> tuple[Span, ...]:
@@ -78,8 +74,7 @@ class Event:
         return (*self.callers, self.at)
 
 
-@dataclass(frozen=True)
-class Trace:
+class Trace(NamedTuple):
     """The execution of one file as `__main__`, and of what nobody calls, with unknown arguments.
 
     `is_script`: it trains or evaluates when started, it does not only define. `frameworks`: libraries in the
@@ -92,7 +87,7 @@ class Trace:
     is_complete: bool = True
     is_script: bool = False
     frameworks: frozenset[str] = frozenset()
-    sources: Mapping[str, Source] = field(default_factory=dict)
+    sources: Mapping[str, Source] = {}
 
     @property
     def paths(self) -> tuple[str, ...]:

@@ -13,9 +13,7 @@ from torchmedic.rules._operands import operation
 
 # nll_loss takes one row of scores and a target of one number; only its backward wants equal dimensions.
 BACKWARD = "size mismatch (got input: {input:shape}, target: {target:shape})"
-_OF_SIZES = re.compile(
-    r"\b(?:size|sizes|dim|dims?ension\w*|shape\w*|batch\w*|elements|0-d|1D|2D)\b"
-)
+_OF_SIZES = r"\b(?:size|sizes|dim|dims?ension\w*|shape\w*|batch\w*|elements|0-d|1D|2D)\b"
 
 
 def squeezed_batch(failure: Failure) -> tuple[Origin, ast.Call] | None:
@@ -24,7 +22,7 @@ def squeezed_batch(failure: Failure) -> tuple[Origin, ast.Call] | None:
     With one sample in the batch it drops the batch dimension too. For `loss.backward()`, the call that made the loss
     counts. None from text alone, and for errors that have nothing to do with sizes.
     """
-    if not failure.is_live or not _OF_SIZES.search(failure.message):
+    if not failure.is_live or not re.search(_OF_SIZES, failure.message):
         return None
     if not _has_batch_of_one(failure):
         return None
