@@ -25,7 +25,13 @@ def test_safe_fixes_only(bench: Bench) -> None:
     assert bench.read("a.py") == BAD.replace("bad_safe", "good")
     assert done.status == 1 and "Mended 1 mistake in 1 file." in done.err
     assert [line.split("`")[1] for line in done.out.splitlines()] == ["bad_unsafe", "bad_plain"]
-    assert "1 more with `--fix --unsafe-fixes`" in done.err
+    assert "1 can be mended with `--fix --unsafe-fixes`" in done.err
+
+
+def test_the_summary_tells_both_kinds_apart(bench: Bench) -> None:
+    bench.write(a=BAD)
+    said = bench().err
+    assert "1 can be mended with `--fix`. 1 more with `--fix --unsafe-fixes`" in said
 
 
 def test_unsafe_fixes_too(bench: Bench) -> None:

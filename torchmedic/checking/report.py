@@ -190,7 +190,8 @@ class Screen:
             if safe and not self.options.fix:
                 parts.append(words.join(words.FIXABLE, count=safe))
             if unsafe and not self.options.unsafe_fixes:
-                parts.append(words.join(words.UNSAFE, count=unsafe))
+                more = words.UNSAFE if safe and not self.options.fix else words.UNSAFE_ONLY
+                parts.append(words.join(more, count=unsafe))
         elif problems or not looked:
             parts = [] if looked else [words.NO_FILES]
         else:

@@ -11,6 +11,10 @@ FOUND = Text("Found {mistakes} in {files}.", "{files}에서 {mistakes} 발견.")
 FIXABLE = Text(
     "{count} can be mended with `--fix`.", "{count}개는 `--fix` 옵션으로 고칠 수 있습니다."
 )
+UNSAFE_ONLY = Text(
+    "{count} can be mended with `--fix --unsafe-fixes`, which can change results.",
+    "{count}개는 결과를 바꿀 수 있는 `--fix --unsafe-fixes` 옵션으로 고칠 수 있습니다.",
+)
 UNSAFE = Text(
     "{count} more with `--fix --unsafe-fixes`, which can change results.",
     "{count}개는 결과를 바꿀 수 있는 `--fix --unsafe-fixes` 옵션으로 고칠 수 있습니다.",

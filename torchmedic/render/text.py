@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from torchmedic.model import Diagnosis, Evidence, Fix, Lang, Span, Table, Text
+from torchmedic.model import Diagnosis, Evidence, Fix, Lang, Span, Table, Text, View
 from torchmedic.render import Read, Report, ranked, shown_path, verification, words
 from torchmedic.render.frame import code_line, frame, gutter
 from torchmedic.render.layout import (
@@ -100,12 +100,13 @@ class _Page(NamedTuple):
             raised = None
         margin = gutter(d.at, raised)
         lines: list[str] = []
-        for at, label in ((d.at, words.CHANGE_HERE), (raised, words.RAISED_HERE)):
+        raises = words.RAISES_HERE if d.view is View.SOURCE else words.RAISED_HERE
+        for at, label in ((d.at, words.CHANGE_HERE), (raised, raises)):
             if at is None:
                 continue
             if lines:
                 lines.append(self.paint("gutter", " " * margin + " |"))
-            needs_label = label is words.RAISED_HERE or raised is not None
+            needs_label = label is raises or raised is not None
             lines += frame(
                 at,
                 self.read,

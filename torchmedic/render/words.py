@@ -29,6 +29,7 @@ LABELS = (MODULE, SEEN, WHY, HELP, FIX, SEARCH, DOCS, MORE, NOTE)
 
 CHANGE_HERE = Text("change this", "여기를 바꾸세요")
 RAISED_HERE = Text("raised here", "여기서 오류가 났습니다")
+RAISES_HERE = Text("raises here", "여기서 오류가 납니다")  # nothing was executed
 ROWS_LEFT_OUT = Text("… {count} rows left out", "… {count}개 행 생략")
 
 # Headings of a lesson page.
