@@ -64,10 +64,11 @@ class Machine(Failures):
             {"__name__": Const("__main__"), "__file__": Unknown(hint="str")},
             self.source,
         )
-        is_script = False
+        is_script, started = False, None
         try:
             self._execute_file(main)
             is_script = any(e.kind in ("backward", "step", "call") for e in self.events)
+            started = len(self.events)
             self._uncalled(main)
         except (OverBudget, RecursionError):
             self.is_complete = False
@@ -79,6 +80,7 @@ class Machine(Failures):
             is_script,
             frozenset(self.frameworks),
             dict(self.sources),
+            started,
         )
 
     def _execute_file(self, namespace: Namespace) -> None:
@@ -235,6 +237,16 @@ class Machine(Failures):
     def tensor_attribute(self, value: Tensor, name: str) -> Value:
         handler = TENSOR_ATTRIBUTES.get(name)
         return handler(self, value) if handler else Bound(value, name)
+
+    def note_draw(self, name: str, arguments: Arguments) -> None:
+        from torchmedic.abstract.tables.randomness import note_draw
+
+        note_draw(self, name, arguments)
+
+    def note_unseen(self, name: str, is_method: bool = False) -> None:
+        from torchmedic.abstract.tables.randomness import note_unseen
+
+        note_unseen(self, name, is_method)
 
     def call_method(self, bound: Bound, arguments: Arguments) -> Value:
         receiver = bound.receiver

@@ -83,7 +83,8 @@ class Trace:
     """The execution of one file as `__main__`, and of what nobody calls, with unknown arguments.
 
     `is_script`: it trains or evaluates when started, it does not only define. `frameworks`: libraries in the
-    program that own duties of a training loop ("lightning", "accelerate").
+    program that own duties of a training loop ("lightning", "accelerate"). `started`: how many of the events happen
+    when the file is started; None = it took too long to tell.
     """
 
     source: Source
@@ -93,6 +94,12 @@ class Trace:
     is_script: bool = False
     frameworks: frozenset[str] = frozenset()
     sources: Mapping[str, Source] = field(default_factory=dict)
+    started: int | None = None
+
+    @property
+    def when_started(self) -> tuple[Event, ...]:
+        """The events of the file as `__main__`, without those of what nobody calls."""
+        return self.events[: self.started]
 
     @property
     def paths(self) -> tuple[str, ...]:
