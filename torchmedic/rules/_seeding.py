@@ -14,6 +14,7 @@ from torchmedic.observed.trace import Event, Trace
 GENERATORS = ("torch", "numpy", "random")
 NAMES = {"torch": "torch", "numpy": "NumPy", "random": "Python's `random`", "cuda": "CUDA"}
 SEED = re.compile(r"seed", re.I)
+_SEED_SWITCHED_OFF = re.compile(r"^[ \t]*#.*\b(manual_seed|seed_everything|set_seed|random\.seed)\s*\(", re.M)
 # Hydra and Sacred take the seed from the experiment's configuration.
 _EXEMPT = ("pytest", "unittest", "hydra", "sacred")
 _EXEMPT_FILE = re.compile(r"^(test_|bench|conftest)|_test$|bench(mark)?s?$", re.I)
@@ -47,7 +48,9 @@ def draws_of(trace: Trace) -> Draws | None:
             continue
         which = str(event.facts["which"])
         if which not in covered and "all" not in covered:
-            unseeded.setdefault(which, event)
+            known = unseeded.setdefault(which, event)
+            if "transforms." in known.name and "transforms." not in event.name:
+                unseeded[which] = event  # a transform draws when it is called, not yet when it is constructed
     if unseeded:
         return Draws(unseeded, seeds) if not _is_seed_optional(trace) else None
     return _late(events, seeds, trace)
@@ -85,8 +88,10 @@ def under_import(event: Event, trace: Trace) -> bool:
 
 
 def _is_seed_optional(trace: Trace) -> bool:
-    """True if the program can seed, and was told not to: `if SEED is not None: torch.manual_seed(SEED)`."""
+    """True if the program can seed, and was told not to: `if SEED is not None: torch.manual_seed(SEED)`, or a comment."""
     for source in trace.sources.values():
+        if _SEED_SWITCHED_OFF.search(source.text):
+            return True
         for call in source.nodes(ast.Call):
             name = source.name(call.func) or ""
             inside = source.function_of(call)

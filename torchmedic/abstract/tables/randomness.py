@@ -68,7 +68,9 @@ def note_draw(machine: Machine, name: str, arguments: Arguments) -> None:
         return
     if constant(arguments.get(None, "device")) == "meta" or not arguments.is_complete:
         return
-    drawn(machine, which, "" if machine.name_of(machine.frame.node) else name.rpartition(".")[2])
+    said = machine.name_of(machine.frame.node)
+    is_plain = bool(said) and not said.endswith("__init__")
+    drawn(machine, which, said if is_plain else name.rpartition(".")[2])
 
 
 def note_unseen(machine: Machine, name: str, is_method: bool) -> None:
