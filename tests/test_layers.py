@@ -28,17 +28,6 @@ ALLOWED = {
     "seeding": set(),
 }
 TORCH_USERS = {"probes", "seeding"}  # lazily: nothing that only looks loads it
-EDGES = {
-    "__init__",
-    "__main__",
-    "cli",
-    "config",
-    "session",
-    "explain",
-    "unknown",
-    "mending",
-    "checklist",
-}
 EDGES = {"__init__", "__main__", "cli", "config", "session", "explain", "unknown", "mending"}
 EDGES |= {"checking", "checklist", "evidence"}
 TORCHLESS = (

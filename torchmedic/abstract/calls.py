@@ -93,14 +93,7 @@ class Calls(Definitions):
             self.join(arms)
         return self.either(results)
 
-    def note_draw(self, name: str, arguments: Arguments) -> None:
-        """A library's function or class that draws random numbers is an event."""
-
-    def note_unseen(self, name: str, is_method: bool = False) -> None:
-        """Code that can't be seen is called: if its name says that it seeds, that is an event."""
-
     def call_unknown(self, function: Value, arguments: Arguments) -> Value:
-        self.note_unseen(_called_name(arguments.node))
         for value in arguments.all():
             self.escape(value, "unknown function")
         return self.unknown(function, *arguments.all())
@@ -119,17 +112,14 @@ class Calls(Definitions):
             for kind in receiver.kinds:
                 if handler := METHODS.get((kind, bound.name)):
                     return handler(self, receiver, arguments)  # type: ignore[arg-type]
-        self.note_unseen(bound.name, is_method=True)
         return self.unknown(receiver, *arguments.all())
 
     def call_external(self, name: str, arguments: Arguments) -> Value:
         name = canonical(name)
-        self.note_draw(name, arguments)
         if handler := FUNCTIONS.get(name):
             return handler(self, arguments)  # type: ignore[arg-type]
         if name in CLASSES:
             return self.construct(name, arguments)
-        self.note_unseen(name)
         if not name.startswith(HARMLESS):
             for value in arguments.all():
                 self.escape(value, name)
@@ -320,7 +310,6 @@ class Calls(Definitions):
     def construct_base(self, made: Object, arguments: Arguments) -> None:
         """What the constructor of a library's base class does with the arguments."""
         for kind in made.kinds:
-            self.note_draw(kind, arguments)
             if kind in CLASSES:
                 self.set(made, "settings", {**made.settings, **arguments.bind(CLASSES[kind])})
             if handler := MADE.get(kind):
@@ -375,11 +364,6 @@ class Calls(Definitions):
         if isinstance(value, Unknown) and value.hint.startswith("argparse"):
             return Unknown(soft=True, why=name)
         return Bound(value, name)
-
-
-def _called_name(node: ast.expr) -> str:
-    function = node.func if isinstance(node, ast.Call) else node
-    return ast.unparse(function) if isinstance(function, (ast.Name, ast.Attribute)) else ""
 
 
 def _yields(node: ast.AST) -> bool:

@@ -7,9 +7,9 @@ import os
 
 from torchmedic.abstract import tables
 from torchmedic.abstract.expressions import from_size, size_of
-from torchmedic.abstract.failures import Failures
 from torchmedic.abstract.machine import MISSING, Frame, OverBudget
 from torchmedic.abstract.modules import Row
+from torchmedic.abstract.notes import Notes
 from torchmedic.abstract.registry import METHODS, TENSOR_ATTRIBUTES, TENSOR_METHODS, canonical
 from torchmedic.abstract.sizes import Size
 from torchmedic.abstract.values import (
@@ -45,7 +45,7 @@ FRAMEWORKS = (
 )  # fmt: skip
 
 
-class Machine(Failures):
+class Machine(Notes):
     """Executes one program abstractly. Never runs it, never imports what it imports."""
 
     def __init__(self, source: Source) -> None:
@@ -237,16 +237,6 @@ class Machine(Failures):
     def tensor_attribute(self, value: Tensor, name: str) -> Value:
         handler = TENSOR_ATTRIBUTES.get(name)
         return handler(self, value) if handler else Bound(value, name)
-
-    def note_draw(self, name: str, arguments: Arguments) -> None:
-        from torchmedic.abstract.tables.randomness import note_draw
-
-        note_draw(self, name, arguments)
-
-    def note_unseen(self, name: str, is_method: bool = False) -> None:
-        from torchmedic.abstract.tables.randomness import note_unseen
-
-        note_unseen(self, name, is_method)
 
     def call_method(self, bound: Bound, arguments: Arguments) -> Value:
         receiver = bound.receiver

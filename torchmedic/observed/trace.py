@@ -20,6 +20,7 @@ Kind = Literal[
     "dropout",  # `F.dropout`
     "draw",  # random numbers
     "eval",
+    "fit",  # a layer's call, with what of its input fits
     "load",
     "loader",  # a DataLoader was constructed
     "loss",

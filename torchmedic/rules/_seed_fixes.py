@@ -93,7 +93,9 @@ def _written_out(source: Source, imports: list[ast.Import | ast.ImportFrom], lin
         made.put(line, "", "", call)
     else:
         _call(made, line, indent, call, False)
-    title = Text(en="write the function out, without the dependency", ko="의존성 없이 함수를 직접 작성")
+    title = Text(
+        en="write the function out, without the dependency", ko="의존성 없이 함수를 직접 작성"
+    )
     yield from _fix(made, title)
 
 
@@ -210,7 +212,8 @@ def _start(body: list[ast.stmt], source: Source) -> int:
     first = body[0]
     if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):  # fmt: skip
         return _end(first) + 1
-    line = min([first.lineno, *(d.lineno for d in getattr(first, "decorator_list", ()))])
+    decorators: list[ast.expr] = getattr(first, "decorator_list", [])
+    line = min([first.lineno, *(d.lineno for d in decorators)])
     while line > 1 and (not source.line(line - 1).strip() or source.line(line - 1).lstrip().startswith("#")):  # fmt: skip
         line -= 1
     return line

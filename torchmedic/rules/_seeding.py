@@ -14,7 +14,9 @@ from torchmedic.observed.trace import Event, Trace
 GENERATORS = ("torch", "numpy", "random")
 NAMES = {"torch": "torch", "numpy": "NumPy", "random": "Python's `random`", "cuda": "CUDA"}
 SEED = re.compile(r"seed", re.I)
-_SEED_SWITCHED_OFF = re.compile(r"^[ \t]*#.*\b(manual_seed|seed_everything|set_seed|random\.seed)\s*\(", re.M)
+_SEED_SWITCHED_OFF = re.compile(
+    r"^[ \t]*#.*\b(manual_seed|seed_everything|set_seed|random\.seed)\s*\(", re.M
+)
 # Hydra and Sacred take the seed from the experiment's configuration.
 _EXEMPT = ("pytest", "unittest", "hydra", "sacred")
 _EXEMPT_FILE = re.compile(r"^(test_|bench|conftest)|_test$|bench(mark)?s?$", re.I)
@@ -50,7 +52,9 @@ def draws_of(trace: Trace) -> Draws | None:
         if which not in covered and "all" not in covered:
             known = unseeded.setdefault(which, event)
             if "transforms." in known.name and "transforms." not in event.name:
-                unseeded[which] = event  # a transform draws when it is called, not yet when it is constructed
+                unseeded[which] = (
+                    event  # a transform draws when it is called, not yet when it is constructed
+                )
     if unseeded:
         return Draws(unseeded, seeds) if not _is_seed_optional(trace) else None
     return _late(events, seeds, trace)

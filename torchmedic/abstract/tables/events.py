@@ -10,6 +10,7 @@ from torchmedic.abstract.expressions import data_of
 from torchmedic.abstract.values import Const, Data, Sequence, Tensor, Unknown, Value
 
 if TYPE_CHECKING:
+    from torchmedic.abstract.modules import Modules
     from torchmedic.abstract.program import Machine
 
 OWN_GENERATOR = ("generator", "random_state", "rng")
@@ -76,7 +77,7 @@ def converted(machine: Machine, value: Data, how: str) -> None:
         machine.emit("convert", value, how=how, graph=value.graph, calls=value.calls)
 
 
-def drawn(machine: Machine, which: str, what: str = "") -> None:
+def drawn(machine: Modules, which: str, what: str = "") -> None:
     """Random numbers of a global generator: "torch", "numpy", "random". Not if the call brings its own generator.
 
     In a worker of a DataLoader all three were seeded by it, from torch's generator.

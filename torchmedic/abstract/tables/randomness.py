@@ -12,7 +12,7 @@ from torchmedic.abstract.tables.events import constant, drawn
 from torchmedic.abstract.values import Arguments
 
 if TYPE_CHECKING:
-    from torchmedic.abstract.program import Machine
+    from torchmedic.abstract.notes import Notes
 
 # Layers that draw their weights when they are constructed (`reset_parameters`).
 draws("torch", *(f"torch.nn.{name}" for name in (
@@ -51,7 +51,9 @@ SEEDLESS = frozenset(sys.stdlib_module_names) | {
     "torchsummary", "torchinfo", "datasets", "tokenizers", "yaml", "rich", "h5py", "nltk", "spacy",
 }  # fmt: skip
 _SEEDS = re.compile(r"seed|determinis|reproduc", re.I)
-_ASKS = re.compile(r"^_?(get|initial|add|parse|print|log|worker|init_fn)|worker|manual_seed$|^seed$", re.I)
+_ASKS = re.compile(
+    r"^_?(get|initial|add|parse|print|log|worker|init_fn)|worker|manual_seed$|^seed$", re.I
+)
 _SETS_UP = re.compile(
     r"^_?(init|initiali[sz]e|set_?up|prepare|configure|bootstrap)(?!.*(log|model|optim|sched|data|loader|weight|parser|"
     r"process_group|layer|device))",
@@ -59,7 +61,7 @@ _SETS_UP = re.compile(
 )
 
 
-def note_draw(machine: Machine, name: str, arguments: Arguments) -> None:
+def note_draw(machine: Notes, name: str, arguments: Arguments) -> None:
     """Random numbers that a table names. A generator or a seed of the call's own makes it none."""
     which = DRAWS.get(name)
     if which is None:
@@ -73,7 +75,7 @@ def note_draw(machine: Machine, name: str, arguments: Arguments) -> None:
     drawn(machine, which, said if is_plain else name.rpartition(".")[2])
 
 
-def note_unseen(machine: Machine, name: str, is_method: bool) -> None:
+def note_unseen(machine: Notes, name: str, is_method: bool = False) -> None:
     """A function whose code can't be read may seed: its name tells (`utils.seed_everything`, `setup(args)`)."""
     root, _, _ = name.partition(".")
     last = name.rpartition(".")[2]

@@ -254,7 +254,7 @@ def drawn_without_seed(trace: Trace) -> Iterator[Diagnosis]:
     draws = draws_of(trace)
     if draws is None:
         return
-    which, first = next(iter(draws.unseeded.items()))
+    first = next(iter(draws.unseeded.values()))
     facts: dict[str, object] = {
         "drawn": first.name,
         "line": first.at.line,
