@@ -22,8 +22,8 @@ UNKNOWN_SIZE = Text(
     "`{name}` 층에 오는 크기를 소스만으로는 알 수 없습니다",
 )
 UNKNOWN_DTYPE = Text(
-    "the dtypes that arrive can't be told from the source",
-    "들어오는 dtype을 소스만으로는 알 수 없습니다",
+    "the dtype that arrives at `{name}` can't be told from the source",
+    "`{name}` 층에 오는 dtype을 소스만으로는 알 수 없습니다",
 )
 OTHER_LENGTH = Text(
     "`{name}` does not return the length of what it reads; it can't be told",
@@ -125,14 +125,10 @@ def _sources(trace: Trace) -> Iterator[Source]:
 
 
 def dtypes(trace: Trace) -> Answer:
-    fits = [e for e in trace.of("fit") if "dtype" in e.facts]
-    first = next((e for e in fits if e.facts["dtype"]), None)
-    if first is None:
-        return (UNKNOWN_DTYPE if fits else NO_LAYER), None
     said = Text(
         "`{name}` gets the dtype that it computes in", "`{name}` 층에 맞는 dtype이 들어옵니다"
     )
-    return said.fill(name=first.name), first.at
+    return _every(trace, "dtype", said, UNKNOWN_DTYPE)
 
 
 def features(trace: Trace) -> Answer:
@@ -152,7 +148,7 @@ def dimensions(trace: Trace) -> Answer:
     return _every(trace, "dimensions", said)
 
 
-def _every(trace: Trace, fact: str, said: Text) -> Answer:
+def _every(trace: Trace, fact: str, said: Text, unseen: Text = UNKNOWN_SIZE) -> Answer:
     """Right if it could be told of all these layers, in the program as it is started, if it is."""
     events = trace.when_started if trace.is_script else trace.events
     fits = [e for e in events if e.kind == "fit" and fact in e.facts]
@@ -160,7 +156,7 @@ def _every(trace: Trace, fact: str, said: Text) -> Answer:
     if not fits:
         return NO_LAYER, None
     if unknown is not None:
-        return UNKNOWN_SIZE.fill(name=unknown.name or unknown.facts["type"]), None
+        return unseen.fill(name=unknown.name or unknown.facts["type"]), None
     return said.fill(name=fits[0].name or fits[0].facts["type"]), fits[0].at
 
 
