@@ -160,7 +160,7 @@ class Machine(Notes):
 
     def _namespace(self, module: str, level: int) -> Namespace | None:
         root = module.split(".")[0]
-        if not level and root in ("torch", "numpy", "torchvision", *FRAMEWORKS):
+        if not level and root in ("torch", "numpy", "torchvision", "torchmedic", *FRAMEWORKS):
             return None
         path = self._file_of(module, level)
         if path is None:
