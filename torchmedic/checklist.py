@@ -73,7 +73,7 @@ class Wish:
     """How the answer is wanted. `form`: text, json or markdown."""
 
     form: str = "text"
-    output: Path | None = None
+    output: str | None = None
     lang: Lang = "en"
 
 

@@ -130,7 +130,7 @@ def explain(words: tuple[str, ...], form: str, output: str | None, lang: str | N
 @click.option("--lang", type=LANG, help="Language of the report (default: the locale's).")
 @click.option(
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(dir_okay=False),
     metavar="FILE",
     help="Write the report to FILE.",
 )
@@ -142,7 +142,7 @@ def explain(words: tuple[str, ...], form: str, output: str | None, lang: str | N
     help="Form of the report.",
 )
 @click.argument("script", metavar="SCRIPT")
-def checklist(script: str, form: str, output: Path | None, lang: str | None) -> None:
+def checklist(script: str, form: str, output: str | None, lang: str | None) -> None:
     """Twelve boxes for SCRIPT and the modules that it imports: right, wrong or not seen, each with its line.
 
     The source is read and nothing is executed. Exit status 0 when no box is wrong, 1 otherwise.
