@@ -8,9 +8,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from torchmedic.model import Diagnosis
+    from torchmedic.seeding import seed_everything as seed_everything
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "check"]
+__all__ = ["__version__", "check", "seed_everything"]
 
 
 def check(
@@ -32,3 +33,12 @@ def check(
     from torchmedic.checking import check_paths
 
     return check_paths(paths, select, ignore, jobs, cache)
+
+
+def __getattr__(name: str) -> object:
+    """What is only loaded when it is asked for."""
+    if name == "seed_everything":
+        from torchmedic.seeding import seed_everything
+
+        return seed_everything
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -145,6 +145,45 @@ def explain(words: tuple[str, ...], form: str, output: str | None, lang: str | N
     sys.exit(status)
 
 
+@cli.command(short_help="Answer twelve questions to your own training script.")
+@click.option("--lang", type=LANG, help="Language of the report (default: the locale's).")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Write the report to FILE.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "markdown"]),
+    default="text",
+    help="Form of the report.",
+)
+@click.argument("script", metavar="SCRIPT")
+def checklist(script: str, form: str, output: str | None, lang: str | None) -> None:
+    """Twelve boxes for SCRIPT and the modules that it imports: right, wrong or not seen, each with its line.
+
+    The source is read and nothing is executed. Exit status 0 when no box is wrong, 1 otherwise.
+    """
+    chosen = _lang(lang)
+    try:
+        from torchmedic.checklist import Unreadable, Wish
+        from torchmedic.checklist import run as run_checklist
+
+        try:
+            status = run_checklist(script, Wish(form, output, chosen))
+        except Unreadable as error:
+            raise Refused(str(error)) from None
+    except (click.ClickException, BrokenPipeError):
+        raise
+    except Exception as error:
+        said = str(error).strip().split("\n")[0][:200]
+        kind = type(error).__name__
+        raise Refused(f"failed while checking ({kind}: {said}). Please report it.") from None
+    sys.exit(status)
+
+
 def _lang(given: str | None) -> Any:
     try:
         return config(given).lang

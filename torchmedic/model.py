@@ -19,7 +19,7 @@ T = TypeVar("T")
 class Severity(Enum):
     ERROR = "error"  # the program fails, or its result is wrong
     WARNING = "warning"  # it runs, but hardly anyone wants this
-    ADVICE = "advice"  # it is correct, and could be faster or smaller
+    ADVICE = "advice"  # it is correct, and could be better: faster, smaller, repeatable
 
 
 class View(Enum):

@@ -95,7 +95,7 @@ class State:
         self.loops: list[Loop] = []
         self.branches: list[Branch] = []
         self.frameworks: set[str] = set()
-        self.modes: dict[str, Any] = {"grad": True, "autocast": False}
+        self.modes: dict[str, Any] = {"grad": True, "autocast": False, "workers": False}
         self.is_complete = True
         self.guards = 0  # `try` bodies around: what fails there may be meant
         self._journals: list[Writes] = []

@@ -7,9 +7,9 @@ import os
 
 from torchmedic.abstract import tables
 from torchmedic.abstract.expressions import from_size, size_of
-from torchmedic.abstract.failures import Failures
 from torchmedic.abstract.machine import MISSING, Frame, OverBudget
 from torchmedic.abstract.modules import Row
+from torchmedic.abstract.notes import Notes
 from torchmedic.abstract.registry import METHODS, TENSOR_ATTRIBUTES, TENSOR_METHODS, canonical
 from torchmedic.abstract.sizes import Size
 from torchmedic.abstract.values import (
@@ -45,7 +45,7 @@ FRAMEWORKS = (
 )  # fmt: skip
 
 
-class Machine(Failures):
+class Machine(Notes):
     """Executes one program abstractly. Never runs it, never imports what it imports."""
 
     def __init__(self, source: Source) -> None:
@@ -64,10 +64,11 @@ class Machine(Failures):
             {"__name__": Const("__main__"), "__file__": Unknown(hint="str")},
             self.source,
         )
-        is_script = False
+        is_script, started = False, None
         try:
             self._execute_file(main)
             is_script = any(e.kind in ("backward", "step", "call") for e in self.events)
+            started = len(self.events)
             self._uncalled(main)
         except (OverBudget, RecursionError):
             self.is_complete = False
@@ -79,6 +80,7 @@ class Machine(Failures):
             is_script,
             frozenset(self.frameworks),
             dict(self.sources),
+            started,
         )
 
     def _execute_file(self, namespace: Namespace) -> None:
@@ -158,7 +160,7 @@ class Machine(Failures):
 
     def _namespace(self, module: str, level: int) -> Namespace | None:
         root = module.split(".")[0]
-        if not level and root in ("torch", "numpy", "torchvision", *FRAMEWORKS):
+        if not level and root in ("torch", "numpy", "torchvision", "torchmedic", *FRAMEWORKS):
             return None
         path = self._file_of(module, level)
         if path is None:

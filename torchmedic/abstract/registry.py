@@ -25,6 +25,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {}  # dotted name -> their documented defa
 BASES: dict[str, tuple[str, ...]] = {}  # short name of a layer -> short names of its library bases
 MADE: dict[str, ObjectHandler] = {}  # what a constructor does besides holding its arguments
 CALLS: dict[str, ObjectHandler] = {}  # what calling an instance does
+DRAWS: dict[str, str] = {}  # class or function that draws random numbers -> from which generator
 METHODS: dict[tuple[str, str], ObjectHandler] = {}  # (class, method)
 MODULE_METHODS: dict[str, ObjectHandler] = {}  # of every nn.Module
 TENSOR_METHODS: dict[str, TensorHandler] = {}
@@ -78,6 +79,11 @@ def constructor(signature: str, *names: str) -> None:
     for name in names:
         CLASSES[name] = names_in(signature)
         DEFAULTS[name] = defaults_in(signature)
+
+
+def draws(which: str, *names: str) -> None:
+    """Registers what draws from a global generator ("torch", "numpy", "random") when it is called or constructed."""
+    DRAWS.update(dict.fromkeys(names, which))
 
 
 def called(signature: str, *names: str) -> Callable[[ObjectHandler], ObjectHandler]:

@@ -19,6 +19,7 @@ Kind = Literal[
     "dropout",  # `F.dropout`
     "draw",  # random numbers
     "eval",
+    "fit",  # a layer's call, with what of its input fits
     "load",
     "loader",  # a DataLoader was constructed
     "loss",
@@ -78,7 +79,8 @@ class Trace(NamedTuple):
     """The execution of one file as `__main__`, and of what nobody calls, with unknown arguments.
 
     `is_script`: it trains or evaluates when started, it does not only define. `frameworks`: libraries in the
-    program that own duties of a training loop ("lightning", "accelerate").
+    program that own duties of a training loop ("lightning", "accelerate"). `started`: how many of the events happen
+    when the file is started; None = it took too long to tell.
     """
 
     source: Source
@@ -88,6 +90,12 @@ class Trace(NamedTuple):
     is_script: bool = False
     frameworks: frozenset[str] = frozenset()
     sources: Mapping[str, Source] = {}
+    started: int | None = None
+
+    @property
+    def when_started(self) -> tuple[Event, ...]:
+        """The events of the file as `__main__`, without those of what nobody calls."""
+        return self.events[: self.started]
 
     @property
     def paths(self) -> tuple[str, ...]:

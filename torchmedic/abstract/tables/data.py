@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from torchmedic.abstract.expressions import from_size, size_of
+from torchmedic.abstract.expressions import from_size, is_soft, size_of
 from torchmedic.abstract.registry import constructor, function, made, method
 from torchmedic.abstract.sizes import Size
 from torchmedic.abstract.tables.events import constant, drawn
@@ -67,8 +67,8 @@ def _batch_size(thing: Object) -> Size | None:
 @method(LOADER, "__iter__")
 def _batches(machine: Machine, thing: Object, arguments: Arguments) -> Value:
     shuffle = thing.settings.get("shuffle")
-    if shuffle is not None and machine.truth(shuffle) is not False:
-        drawn(machine, "torch")
+    if shuffle is not None and machine.truth(shuffle) and "generator" not in thing.settings:
+        drawn(machine, "torch", "shuffle=True")
     return Iterator(next_item=lambda: batch(machine, thing), over=thing)
 
 
@@ -77,7 +77,8 @@ def batch(machine: Machine, loader: Object) -> Value:
     dataset = loader.settings.get("dataset")
     collate = loader.settings.get("collate_fn")
     size = loader.state.get("batch")
-    item = sample(machine, dataset)
+    with machine.mode("workers", _has_workers(loader)):
+        item = sample(machine, dataset)
     if collate is not None and not (isinstance(collate, Const) and collate.value is None):
         return machine.call(
             collate, Arguments(NOWHERE, [Sequence("list", rest=item, length=size)], {})
@@ -85,6 +86,12 @@ def batch(machine: Machine, loader: Object) -> Value:
     if size is None:
         return item
     return collated(machine, item, size)
+
+
+def _has_workers(loader: Object) -> bool:
+    """True unless the samples are certainly made in the program's own process."""
+    given = loader.settings.get("num_workers")
+    return given is not None and (is_soft(given) or constant(given) != 0)
 
 
 def sample(machine: Machine, dataset: Value | None) -> Value:

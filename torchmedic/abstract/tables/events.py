@@ -10,8 +10,10 @@ from torchmedic.abstract.expressions import data_of
 from torchmedic.abstract.values import Const, Data, Sequence, Tensor, Unknown, Value
 
 if TYPE_CHECKING:
+    from torchmedic.abstract.modules import Modules
     from torchmedic.abstract.program import Machine
 
+OWN_GENERATOR = ("generator", "random_state", "rng")
 _numbers = itertools.count(1)
 
 
@@ -75,9 +77,16 @@ def converted(machine: Machine, value: Data, how: str) -> None:
         machine.emit("convert", value, how=how, graph=value.graph, calls=value.calls)
 
 
-def drawn(machine: Machine, which: str) -> None:
-    """Random numbers of a generator: "torch", "numpy", "random"."""
-    machine.emit("draw", which=which)
+def drawn(machine: Modules, which: str, what: str = "") -> None:
+    """Random numbers of a global generator: "torch", "numpy", "random". Not if the call brings its own generator.
+
+    In a worker of a DataLoader all three were seeded by it, from torch's generator.
+    """
+    node = machine.frame.node
+    if isinstance(node, ast.Call) and any(k.arg in OWN_GENERATOR for k in node.keywords):
+        return
+    name = what or machine.name_of(node)
+    machine.emit("draw", name=name, which="torch" if machine.modes["workers"] else which)
 
 
 def constant(value: Value | None) -> object:

@@ -1,0 +1,53 @@
+"""Events of calls that the tables know by name alone: random draws, seeds in code that can't be seen, layers that fit."""
+
+from __future__ import annotations
+
+import ast
+
+from torchmedic.abstract.failures import Failures
+from torchmedic.abstract.registry import CLASSES, FUNCTIONS, canonical
+from torchmedic.abstract.values import Arguments, Bound, Object, Unknown, Value
+
+
+class Notes(Failures):
+    """Looks at calls before they are executed; changes nothing but the trace."""
+
+    def call_external(self, name: str, arguments: Arguments) -> Value:
+        from torchmedic.abstract.tables.randomness import note_draw, note_unseen
+
+        name = canonical(name)
+        note_draw(self, name, arguments)
+        if name not in FUNCTIONS and name not in CLASSES:
+            note_unseen(self, name)
+        return super().call_external(name, arguments)
+
+    def construct_base(self, made: Object, arguments: Arguments) -> None:
+        from torchmedic.abstract.tables.randomness import note_draw
+
+        for kind in made.kinds:
+            note_draw(self, kind, arguments)
+        super().construct_base(made, arguments)
+
+    def call_unknown(self, function: Value, arguments: Arguments) -> Value:
+        from torchmedic.abstract.tables.randomness import note_unseen
+
+        node = arguments.node.func if isinstance(arguments.node, ast.Call) else arguments.node
+        if isinstance(node, (ast.Name, ast.Attribute)):
+            note_unseen(self, ast.unparse(node))
+        return super().call_unknown(function, arguments)
+
+    def call_method(self, bound: Bound, arguments: Arguments) -> Value:
+        from torchmedic.abstract.tables.randomness import note_unseen
+
+        if isinstance(bound.receiver, Unknown):
+            note_unseen(self, bound.name, is_method=True)
+        return super().call_method(bound, arguments)
+
+    def _forward(self, module: Object, arguments: Arguments) -> Value:
+        from torchmedic.abstract.tables.fits import note_fit
+
+        before = len(self.failures)
+        result = super()._forward(module, arguments)
+        if module.cls is None and len(self.failures) == before:
+            note_fit(self, module, arguments)
+        return result

@@ -1,0 +1,52 @@
+"""Layers whose input fits: their call is an event, so that what is right can be shown and not only what is wrong.
+
+An event has a `fact` for each thing that could be checked: "features", "dimensions", "dtype", "flat"; True = it
+fits, None = it can't be told from the source.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from torchmedic.abstract.operators import size_of
+from torchmedic.abstract.tables.layers import dtype_of, first, setting
+from torchmedic.abstract.values import Arguments, Object, Tensor
+
+if TYPE_CHECKING:
+    from torchmedic.abstract.notes import Notes
+
+RECURRENT = ("RNN", "LSTM", "GRU")
+
+
+def note_fit(machine: Notes, layer: Object, arguments: Arguments) -> None:
+    """Called after a library's layer ran without failing."""
+    kind = layer.type_name
+    value = first(arguments)
+    shape = value.shape if isinstance(value, Tensor) else None
+    facts: dict[str, Any] = {}
+    if kind == "Linear":
+        needed = size_of(setting(layer, "in_features"))
+        told = shape and needed is not None and shape[-1].constant is not None
+        facts["features"] = True if told and shape and shape[-1] == needed else None
+        if any(row.module.type_name.startswith("Conv") for row in machine._rows):
+            facts["flat"] = True if shape is not None and len(shape) == 2 else None
+    elif kind.startswith("Conv") and kind[-2:] in ("1d", "2d", "3d"):
+        channels, spatial = size_of(setting(layer, "in_channels")), int(kind[-2])
+        told = shape is not None and len(shape) == spatial + 2 and channels is not None
+        facts["dimensions"] = True if told and shape and shape[1] == channels else None
+    elif kind in RECURRENT:
+        width = size_of(setting(layer, "input_size"))
+        told = shape is not None and len(shape) == 3 and width is not None
+        facts["dimensions"] = True if told and shape and shape[-1] == width else None
+    elif kind != "Embedding":
+        return
+    facts["dtype"] = _dtype_fits(layer, value) if isinstance(value, Tensor) else None
+    machine.emit("fit", layer, machine.name_of(machine.frame.node), type=kind, **facts)
+
+
+def _dtype_fits(layer: Object, value: Tensor) -> bool | None:
+    if not value.dtype or value.library != "torch":
+        return None
+    if layer.type_name == "Embedding":
+        return True if value.dtype in ("int64", "int32") else None
+    return True if value.dtype == dtype_of(layer, "") else None

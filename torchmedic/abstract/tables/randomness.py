@@ -1,0 +1,86 @@
+"""What draws random numbers from a global generator, and what seeds one. Sources: the documentation of each library;
+https://docs.pytorch.org/docs/stable/notes/randomness.html"""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING
+
+from torchmedic.abstract.registry import DRAWS, FUNCTIONS, draws
+from torchmedic.abstract.tables.events import constant, drawn
+from torchmedic.abstract.values import Arguments
+
+if TYPE_CHECKING:
+    from torchmedic.abstract.notes import Notes
+
+# Layers that draw their weights when they are constructed (`reset_parameters`).
+draws("torch", *(f"torch.nn.{name}" for name in (
+    "Linear", "Bilinear", "Embedding", "EmbeddingBag", "RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell",
+    "MultiheadAttention", "Transformer", "TransformerEncoderLayer", "TransformerDecoderLayer",
+    *(f"Conv{n}d" for n in (1, 2, 3)), *(f"ConvTranspose{n}d" for n in (1, 2, 3)),
+)))  # fmt: skip
+draws("torch", *(f"torch.{name}" for name in ("normal", "bernoulli", "multinomial", "poisson")))
+draws("torch", *(f"torch.nn.init.{name}_" for name in (
+    "uniform", "normal", "trunc_normal", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal",
+    "orthogonal", "sparse",
+)))  # fmt: skip
+draws("torch", *(f"torch.utils.data.{name}" for name in ("SubsetRandomSampler", "WeightedRandomSampler", "RandomSampler")))  # fmt: skip
+draws("torch", *(f"torchvision.transforms.{name}" for name in (
+    "RandomCrop", "RandomHorizontalFlip", "RandomVerticalFlip", "RandomResizedCrop", "RandomRotation", "RandomAffine",
+    "RandomErasing", "RandomGrayscale", "RandomPerspective", "RandomApply", "RandomChoice", "ColorJitter",
+    "GaussianBlur", "RandAugment", "TrivialAugmentWide", "AutoAugment", "AugMix",
+)))  # fmt: skip
+draws("numpy", *(f"numpy.random.{name}" for name in (
+    "shuffle", "permutation", "beta", "binomial", "poisson", "exponential", "gamma", "laplace", "multinomial",
+    "multivariate_normal", "dirichlet", "random_sample", "ranf", "sample", "random_integers", "lognormal", "triangular",
+)))  # fmt: skip
+draws("numpy", "sklearn.model_selection.train_test_split")
+draws("numpy", *(f"sklearn.datasets.make_{name}" for name in (
+    "classification", "regression", "blobs", "moons", "circles", "friedman1", "swiss_roll",
+)))  # fmt: skip
+draws("random", *(f"random.{name}" for name in (
+    "triangular", "betavariate", "expovariate", "gammavariate", "lognormvariate", "normalvariate", "vonmisesvariate",
+    "getrandbits", "randbytes",
+)))  # fmt: skip
+
+# Libraries whose functions are known well enough: what isn't in the tables seeds nothing.
+SEEDLESS = frozenset(sys.stdlib_module_names) | {
+    "builtins", "torch", "torchvision", "torchaudio", "torchtext", "numpy", "scipy", "sklearn", "pandas", "matplotlib",
+    "seaborn", "tqdm", "wandb", "tensorboard", "tensorboardX", "PIL", "cv2", "timm", "einops", "torchmetrics",
+    "torchsummary", "torchinfo", "datasets", "tokenizers", "yaml", "rich", "h5py", "nltk", "spacy",
+}  # fmt: skip
+_SEEDS = re.compile(r"seed|determinis|reproduc", re.I)
+_ASKS = re.compile(
+    r"^_?(get|initial|add|parse|print|log|worker|init_fn)|worker|manual_seed$|^seed$", re.I
+)
+_SETS_UP = re.compile(
+    r"^_?(init|initiali[sz]e|set_?up|prepare|configure|bootstrap)(?!.*(log|model|optim|sched|data|loader|weight|parser|"
+    r"process_group|layer|device))",
+    re.I,
+)
+
+
+def note_draw(machine: Notes, name: str, arguments: Arguments) -> None:
+    """Random numbers that a table names. A generator or a seed of the call's own makes it none."""
+    which = DRAWS.get(name)
+    if which is None:
+        return
+    if name.endswith("train_test_split") and constant(arguments.get(None, "shuffle")) is False:
+        return
+    if constant(arguments.get(None, "device")) == "meta" or not arguments.is_complete:
+        return
+    said = machine.name_of(machine.frame.node)
+    is_plain = bool(said) and not said.endswith("__init__")
+    drawn(machine, which, said if is_plain else name.rpartition(".")[2])
+
+
+def note_unseen(machine: Notes, name: str, is_method: bool = False) -> None:
+    """A function whose code can't be read may seed: its name tells (`utils.seed_everything`, `setup(args)`)."""
+    root, _, _ = name.partition(".")
+    last = name.rpartition(".")[2]
+    if name in FUNCTIONS or (not is_method and root in SEEDLESS):
+        return
+    says = bool(_SEEDS.search(last)) and not _ASKS.search(last)
+    if says or (not is_method and _SETS_UP.match(last)):
+        machine.emit("seed", name=name, which="all", value=None, is_unseen=True)
