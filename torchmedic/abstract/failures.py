@@ -9,6 +9,7 @@ from torchmedic.abstract.describe import describe, tensor
 from torchmedic.abstract.machine import Frame
 from torchmedic.abstract.modules import Modules, Row
 from torchmedic.abstract.registry import BASES, DEFAULTS
+from torchmedic.abstract.requests import FETCHER
 from torchmedic.abstract.sizes import Size
 from torchmedic.abstract.values import (
     Arguments,
@@ -19,7 +20,7 @@ from torchmedic.abstract.values import (
     Value,
 )
 from torchmedic.model import Span
-from torchmedic.observed import Failure, ModuleCall
+from torchmedic.observed import Failure, Loader, ModuleCall
 from torchmedic.observed import Frame as ObservedFrame
 from torchmedic.observed import Tensor as ObservedTensor
 
@@ -55,7 +56,15 @@ class Failures(Modules):
         """The program raises this here, whatever else it does. `library`: the function that raises, and its names."""
         if not self.is_new_failure(kind):
             return
-        frames = [self._frame(frame, index) for index, frame in enumerate(self.frames)]
+        frames = []
+        for index, frame in enumerate(self.frames):
+            if any(asked.loader is not None and asked.depth == index for asked in self.requests):
+                frames.append(FETCHER)
+            frames.append(self._frame(frame, index))
+        if any(
+            asked.loader is not None and asked.depth == len(self.frames) for asked in self.requests
+        ):
+            frames.append(FETCHER)
         if library is not None:
             name, values = library
             held = {k: describe(v) for k, v in values.items()}
@@ -78,8 +87,11 @@ class Failures(Modules):
             )
         )
 
-    def loaders(self) -> tuple[()]:
-        return ()
+    def loaders(self) -> tuple[Loader, ...]:
+        """Every DataLoader that the frames can name; the one that is asked comes first."""
+        from torchmedic.abstract.loaders import loaders_in
+
+        return loaders_in(self)  # type: ignore[arg-type]
 
     def _frame(self, frame: Frame, index: int) -> ObservedFrame:
         at = self.span(frame.node, frame.source)

@@ -98,6 +98,8 @@ class State:
         self.modes: dict[str, Any] = {"grad": True, "autocast": False}
         self.is_complete = True
         self.guards = 0  # `try` bodies around: what fails there may be meant
+        self.requests: list[Any] = []  # items that loaders ask for, outermost first
+        self.reported: set[int] = set()  # class statements of Datasets whose event was emitted
         self._journals: list[Writes] = []
         self._steps = 0
         self._deadline = time.process_time() + MOST_SECONDS

@@ -6,6 +6,7 @@ import ast
 import os
 
 from torchmedic.abstract import tables
+from torchmedic.abstract.datasets import remaining
 from torchmedic.abstract.expressions import from_size, size_of
 from torchmedic.abstract.failures import Failures
 from torchmedic.abstract.machine import MISSING, Frame, OverBudget
@@ -103,6 +104,7 @@ class Machine(Failures):
                         self.call_function(value, Arguments(NOWHERE, [], {}))
                 elif isinstance(value, Class) and value.source is main.source:
                     self._uncalled_methods(value)
+            remaining(self, [v for v in main.scope.values() if isinstance(v, Class)])
         finally:
             self.frames.pop()
 
@@ -280,6 +282,10 @@ class Machine(Failures):
             return found[:2], False
         if not is_all and len(found) == 1:
             return found * 2, False
+        if not is_all:
+            from torchmedic.abstract.tables.data import walked
+
+            found = walked(self, node, over, found)
         return found, is_all
 
     def loader_of(self, value: Value) -> Object | None:
