@@ -74,6 +74,14 @@ def report(machine: Machine, dataset: Value | None) -> None:
     )
 
 
+def dismiss(machine: Machine, dataset: Value | None) -> None:
+    """Nothing is told of this Dataset's class unless another loader walks it."""
+    while isinstance(dataset, Object) and dataset.cls is None:
+        dataset = dataset.settings.get("dataset")
+    if isinstance(dataset, Object) and dataset.cls is not None:
+        machine.reported.add(id(dataset.cls.node))
+
+
 def is_dataset(cls: Class) -> bool:
     """True if a map-style Dataset of torch is the base, and nothing that can't be seen."""
     kinds = cls.externals()

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from torchmedic.abstract.datasets import report
+from torchmedic.abstract.datasets import dismiss, report
 from torchmedic.abstract.expressions import from_size, size_of
 from torchmedic.abstract.registry import constructor, made, method
 from torchmedic.abstract.requests import request, tried
@@ -68,6 +68,8 @@ def _loader(machine: Machine, thing: Object, arguments: Arguments) -> Value:
     )
     if given(thing, "sampler") is None and given(thing, "batch_sampler") is None:
         report(machine, dataset)
+    else:
+        dismiss(machine, dataset)  # the sampler decides which items there are
     return thing
 
 
