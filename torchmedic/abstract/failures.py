@@ -180,7 +180,8 @@ class Failures(Modules):
             if module.cls
             else {**DEFAULTS.get(module.type, {}), **module.settings}
         )
-        spread = int(module.type_name[-2]) if module.type_name.startswith("Conv") else 0
+        is_convolution = module.type.startswith("torch.nn.Conv") and module.type[-2:-1].isdigit()
+        spread = int(module.type[-2]) if is_convolution else 0
         for name, value in given.items():
             plain = _plain(value)
             if plain is None or name == "bias":

@@ -98,6 +98,7 @@ class State:
         self.modes: dict[str, Any] = {"grad": True, "autocast": False}
         self.is_complete = True
         self.guards = 0  # `try` bodies around: what fails there may be meant
+        self.growths: list[Any] = []  # loops whose lists are watched, outermost first
         self.requests: list[Any] = []  # items that loaders ask for, outermost first
         self.reported: set[int] = set()  # class statements of Datasets whose event was emitted
         self._journals: list[Writes] = []

@@ -95,6 +95,8 @@ def _none(machine: Machine) -> Arguments:
 def length_of(machine: Machine, value: Value) -> Value:
     """`len(value)`."""
     if isinstance(value, Sequence):
+        if value.size is None and not value.escaped:
+            machine.set(value, "length", Size.fresh("len"))  # the same until the list changes
         return from_size(value.size) if value.size is not None else Number(Size.fresh("len"))
     if isinstance(value, Dict) and value.rest is None:
         return Const(len(value.items))
@@ -197,6 +199,10 @@ def _child(machine: Machine, value: Object, key: Value) -> Value:
 
 
 def _sequence_item(machine: Machine, value: Sequence, key: Value) -> Value:
+    first = value.__dict__.get("known_first")
+    if first is not None and isinstance(key, Const) and type(key.value) is int and key.value == 0:
+        known: Value = first
+        return known
     if isinstance(key, Const) and type(key.value) is int and value.is_exact:
         if -len(value.items) <= key.value < len(value.items):
             return value.items[key.value]

@@ -113,7 +113,12 @@ def _zip(machine: Machine, arguments: Arguments) -> Value:
         return Sequence("tuple", tuple(row))
 
     over = next((w for _, w in walked if w is not None and machine.loader_of(w)), None)
-    return Iterator(next_item=next_item, over=over)
+    sizes = {
+        Size.of(len(k)) if k is not None else w.length if w is not None else None for k, w in walked
+    }
+    called = machine.name_of(arguments.node)
+    length = sizes.pop() if len(sizes) == 1 and called == "zip" else None
+    return Iterator(next_item=next_item, length=length, over=over)
 
 
 @function("builtins.iter", "tqdm.tqdm", "tqdm.auto.tqdm", "tqdm.notebook.tqdm", "tqdm.tqdm_notebook", "tqdm.trange",
