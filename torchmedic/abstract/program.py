@@ -285,8 +285,13 @@ class Machine(Failures):
         if not is_all:
             from torchmedic.abstract.tables.data import walked
 
-            found = walked(self, node, over, found)
+            walked(self, node, over)
         return found, is_all
+
+    def after_loop(self, node: ast.For, over: Value) -> None:
+        from torchmedic.abstract.tables.data import last_turn
+
+        last_turn(self, node, over)
 
     def loader_of(self, value: Value) -> Object | None:
         held: Value | None = value

@@ -169,7 +169,13 @@ class Statements(Bindings):
         over = self.evaluate(node.iter)
         items, is_all = self.loop_items(node, over)
         with growing(self, node, over):
-            return self._loop(node, items, is_all, self.loader_of(over))
+            flow = self._loop(node, items, is_all, self.loader_of(over))
+        if not is_all:
+            self.after_loop(node, over)
+        return flow
+
+    def after_loop(self, node: ast.For, over: Value) -> None:
+        """What can be told only of the last pass."""
 
     _do_asyncfor = _do_for
 

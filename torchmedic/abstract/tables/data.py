@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torchmedic.abstract.datasets import dismiss, report
 from torchmedic.abstract.expressions import from_size, size_of
@@ -27,6 +27,7 @@ from torchmedic.abstract.values import (
     Unknown,
     Value,
 )
+from torchmedic.observed.trace import Loop
 
 if TYPE_CHECKING:
     from torchmedic.abstract.program import Machine
@@ -238,20 +239,51 @@ def _is_sequential(machine: Machine, loader: Object) -> bool:
 # --- a loop that walks a loader to its end
 
 
-def walked(machine: Machine, node: ast.For, over: Value, found: list[Value]) -> list[Value]:
-    """Two batches that stand for all, the last one among them; the Dataset is asked for its last item."""
+def walked(machine: Machine, node: ast.For, over: Value) -> None:
+    """A loop begins that asks the Dataset for every item."""
     loader = machine.loader_of(over)
-    if loader is None or len(found) < 2 or not _is_walked_to_its_end(node):
-        return found
+    if loader is None or not _is_walked_to_its_end(node):
+        return
     frame = machine.frame
     outer, frame.node = frame.node, node.iter
     try:
         ask_all(machine, loader)
-        if isinstance(over, Iterator):
-            return [found[0], over.last_item()] if over.last_item is not None else found
-        return [found[0], batch(machine, loader, last_size(machine, loader))]
     finally:
         frame.node = outer
+
+
+def last_turn(machine: Machine, node: ast.For, over: Value) -> None:
+    """Executes the body once more with what is left over for the last batch, if its size is known and another.
+
+    Only what is executed in every pass counts: `if i == 0` may be there because the last batch is smaller.
+    """
+    loader = machine.loader_of(over)
+    if loader is None or not _is_walked_to_its_end(node):
+        return
+    first, last = first_size(machine, loader), last_size(machine, loader)
+    is_known = first is not None and last is not None and last.constant is not None
+    if not is_known or first == last or first is None or first.constant is None:
+        return
+    item = batch(machine, loader, last) if not isinstance(over, Iterator) else None
+    if isinstance(over, Iterator):
+        item = over.last_item() if over.last_item is not None else None
+    if item is None:
+        return
+
+    def turn() -> None:
+        exits: list[Any] = []
+        machine.strict.append((len(machine.branches), len(machine.frames), exits))
+        machine.loops.append(Loop(machine.span(node), 0, loader.id, True))
+        machine._exits = [*machine._exits, exits]
+        try:
+            machine.assign(node.target, item)
+            machine.body(node.body)
+        finally:
+            machine._exits = machine._exits[:-1]
+            machine.loops.pop()
+            machine.strict.pop()
+
+    tried(machine, turn, keeps_failures=True)
 
 
 def _is_walked_to_its_end(node: ast.For) -> bool:
