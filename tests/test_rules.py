@@ -32,7 +32,6 @@ NOT_SEEN_IN_SOURCE: set[str] = {
     "dataloader-worker-died",
     "worker-pickling-refused",
     "main-guard-missing",
-    "batch-of-one-in-batchnorm",
     "hidden-state-size-wrong",
     "device-mismatch",
     "checkpoint-keys-mismatch",

@@ -9,7 +9,7 @@ from torchmedic.abstract.describe import describe, tensor
 from torchmedic.abstract.machine import Frame
 from torchmedic.abstract.modules import Modules, Row
 from torchmedic.abstract.registry import BASES, DEFAULTS
-from torchmedic.abstract.requests import FETCHER
+from torchmedic.abstract.requests import CALLER, FETCHER
 from torchmedic.abstract.sizes import Size
 from torchmedic.abstract.values import (
     Arguments,
@@ -56,15 +56,14 @@ class Failures(Modules):
         """The program raises this here, whatever else it does. `library`: the function that raises, and its names."""
         if not self.is_new_failure(kind):
             return
-        frames = []
-        for index, frame in enumerate(self.frames):
-            if any(asked.loader is not None and asked.depth == index for asked in self.requests):
-                frames.append(FETCHER)
-            frames.append(self._frame(frame, index))
-        if any(
-            asked.loader is not None and asked.depth == len(self.frames) for asked in self.requests
-        ):
-            frames.append(FETCHER)
+        frames = [
+            *(
+                part
+                for i, frame in enumerate(self.frames)
+                for part in (*self._between(i), self._frame(frame, i))
+            ),
+            *self._between(len(self.frames)),
+        ]
         if library is not None:
             name, values = library
             held = {k: describe(v) for k, v in values.items()}
@@ -86,6 +85,15 @@ class Failures(Modules):
                 loaders=self.loaders(),
             )
         )
+
+    def _between(self, index: int) -> list[ObservedFrame]:
+        """PyTorch's own frames before the user's frame of that number: what asked for an item, what called the model."""
+        found = []
+        if any(asked.loader is not None and asked.depth == index for asked in self.requests):
+            found.append(FETCHER)
+        if self._active and self._active[0].frames == index:
+            found.append(CALLER)
+        return found
 
     def loaders(self) -> tuple[Loader, ...]:
         """Every DataLoader that the frames can name; the one that is asked comes first."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # Where PyTorch stands between the user's loop and the user's `__getitem__`.
 FETCHER = ObservedFrame(Span("torch/utils/data/_utils/fetch.py", 1), "fetch", is_user=False)
+CALLER = ObservedFrame(Span("torch/nn/modules/module.py", 1), "_call_impl", is_user=False)
 
 
 @dataclass
