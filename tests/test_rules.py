@@ -29,15 +29,9 @@ from torchmedic.rules import RULES
 NOT_EXECUTED_HERE: dict[str, set[str]] = {"cuda": set()}
 # Crashes that can't be told from the source, or not yet. The list may only shrink.
 NOT_SEEN_IN_SOURCE: set[str] = {
-    "dataset-length-wrong",
-    "dataset-index-shifted",
-    "batch-items-unequal",
-    "dataset-item-none",
     "dataloader-worker-died",
     "worker-pickling-refused",
     "main-guard-missing",
-    "batch-of-one-in-batchnorm",
-    "sampler-with-shuffle",
     "hidden-state-size-wrong",
     "device-mismatch",
     "checkpoint-keys-mismatch",

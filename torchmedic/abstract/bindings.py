@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 
 from torchmedic.abstract.expressions import Expressions
+from torchmedic.abstract.growth import changed
 from torchmedic.abstract.machine import joined
 from torchmedic.abstract.values import (
     Choice,
@@ -64,6 +65,10 @@ class Bindings(Expressions):
             else:
                 rest = [holder.rest] if holder.rest is not None else []
                 self.set(holder, "rest", self.either([*rest, value]))
+        elif isinstance(holder, Object) and holder.items:
+            self._replace_part(holder, key, value)
+        elif isinstance(holder, Sequence) and isinstance(key, Object):
+            self.blurred(holder)  # a slice may be replaced by more or fewer items
         elif isinstance(holder, Sequence):
             index = key.value if isinstance(key, Const) else None
             if (
@@ -80,6 +85,32 @@ class Bindings(Expressions):
                 self.set(holder, "rest", self.either(parts))
                 self.set(holder, "length", size)
                 self.set(holder, "items", ())
+
+    def _replace_part(self, holder: Object, key: Value, value: Value) -> None:
+        """`model.classifier[6] = nn.Linear(…)`."""
+        index = key.value if isinstance(key, Const) else None
+        if type(index) is int and -len(holder.items) <= index < len(holder.items):
+            items = list(holder.items)
+            items[index] = value
+            self.set(holder, "items", tuple(items))
+        elif index in holder.keys:
+            items = list(holder.items)
+            items[holder.keys.index(index)] = value
+            self.set(holder, "items", tuple(items))
+        else:
+            self.write(holder.state, "is_open", True)
+
+    def blurred(self, holder: Value) -> None:
+        """The container has other items by now, it can't be told which, nor how many."""
+        if isinstance(holder, Sequence):
+            changed(self, holder, is_append=False)
+            parts = [*holder.items, *([holder.rest] if holder.rest else [])]
+            self.set(holder, "rest", self.either(parts) if parts else Unknown())
+            self.set(holder, "length", None)
+            self.set(holder, "items", ())
+        elif isinstance(holder, Dict) and holder.rest is None:
+            values = list(holder.items.values())
+            self.set(holder, "rest", self.either(values) if values else Unknown())
 
     def _unpack(self, target: ast.Tuple | ast.List, value: Value) -> None:
         parts = self.unpacked(value, len(target.elts))

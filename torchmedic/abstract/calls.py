@@ -143,6 +143,8 @@ class Calls(Definitions):
             if not value.escaped:
                 self.set(value, "escaped", to)
         elif isinstance(value, (Sequence, Choice)):
+            if isinstance(value, Sequence) and value.kind != "tuple":
+                self.set(value, "escaped", True)
             for item in value.items if isinstance(value, Sequence) else value.values:
                 self.escape(item, to)
         elif isinstance(value, Bound):

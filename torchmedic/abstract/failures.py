@@ -9,6 +9,7 @@ from torchmedic.abstract.describe import describe, tensor
 from torchmedic.abstract.machine import Frame
 from torchmedic.abstract.modules import Modules, Row
 from torchmedic.abstract.registry import BASES, DEFAULTS
+from torchmedic.abstract.requests import CALLER, FETCHER
 from torchmedic.abstract.sizes import Size
 from torchmedic.abstract.values import (
     Arguments,
@@ -19,7 +20,7 @@ from torchmedic.abstract.values import (
     Value,
 )
 from torchmedic.model import Span
-from torchmedic.observed import Failure, ModuleCall
+from torchmedic.observed import Failure, Loader, ModuleCall
 from torchmedic.observed import Frame as ObservedFrame
 from torchmedic.observed import Tensor as ObservedTensor
 
@@ -55,7 +56,14 @@ class Failures(Modules):
         """The program raises this here, whatever else it does. `library`: the function that raises, and its names."""
         if not self.is_new_failure(kind):
             return
-        frames = [self._frame(frame, index) for index, frame in enumerate(self.frames)]
+        frames = [
+            *(
+                part
+                for i, frame in enumerate(self.frames)
+                for part in (*self._between(i), self._frame(frame, i))
+            ),
+            *self._between(len(self.frames)),
+        ]
         if library is not None:
             name, values = library
             held = {k: describe(v) for k, v in values.items()}
@@ -78,8 +86,20 @@ class Failures(Modules):
             )
         )
 
-    def loaders(self) -> tuple[()]:
-        return ()
+    def _between(self, index: int) -> list[ObservedFrame]:
+        """PyTorch's own frames before the user's frame of that number: what asked for an item, what called the model."""
+        found = []
+        if any(asked.loader is not None and asked.depth == index for asked in self.requests):
+            found.append(FETCHER)
+        if self._active and self._active[0].frames == index:
+            found.append(CALLER)
+        return found
+
+    def loaders(self) -> tuple[Loader, ...]:
+        """Every DataLoader that the frames can name; the one that is asked comes first."""
+        from torchmedic.abstract.loaders import loaders_in
+
+        return loaders_in(self)  # type: ignore[arg-type]
 
     def _frame(self, frame: Frame, index: int) -> ObservedFrame:
         at = self.span(frame.node, frame.source)
@@ -168,7 +188,8 @@ class Failures(Modules):
             if module.cls
             else {**DEFAULTS.get(module.type, {}), **module.settings}
         )
-        spread = int(module.type_name[-2]) if module.type_name.startswith("Conv") else 0
+        is_convolution = module.type.startswith("torch.nn.Conv") and module.type[-2:-1].isdigit()
+        spread = int(module.type[-2]) if is_convolution else 0
         for name, value in given.items():
             plain = _plain(value)
             if plain is None or name == "bias":

@@ -98,6 +98,12 @@ class State:
         self.modes: dict[str, Any] = {"grad": True, "autocast": False, "workers": False}
         self.is_complete = True
         self.guards = 0  # `try` bodies around: what fails there may be meant
+        self.strict: list[
+            tuple[int, int, list[Any]]
+        ] = []  # numbers of branches and frames, and exits
+        self.growths: list[Any] = []  # loops whose lists are watched, outermost first
+        self.requests: list[Any] = []  # items that loaders ask for, outermost first
+        self.reported: set[int] = set()  # class statements of Datasets whose event was emitted
         self._journals: list[Writes] = []
         self._steps = 0
         self._deadline = time.process_time() + MOST_SECONDS
@@ -247,6 +253,9 @@ class State:
         """True once for each place, and not in a `try`: what fails there may be meant."""
         if self.guards or len(self.failures) >= MOST_FAILURES:
             return False
+        for branches, frames, exits in self.strict:
+            if len(self.branches) > branches or exits or any(f.exits for f in self.frames[frames:]):
+                return False  # this may be meant for another pass of the loop
         at = self.span()
         key = (at.path, at.line, at.column, kind)
         if key in self._failed:

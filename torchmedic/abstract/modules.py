@@ -50,6 +50,7 @@ class Row:
     arguments: Arguments
     depth: int
     output: Value | None = None
+    frames: int = 0  # of the user's, around the call
 
 
 class Modules(Managers):
@@ -173,7 +174,7 @@ class Modules(Managers):
         if is_root:
             self._rows = []
             self._note_root(module)
-        row = Row(module, arguments, len(self._active))
+        row = Row(module, arguments, len(self._active), frames=len(self.frames))
         self._rows.append(row)
         self._active.append(row)
         number = self._call_number

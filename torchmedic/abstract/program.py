@@ -6,6 +6,7 @@ import ast
 import os
 
 from torchmedic.abstract import tables
+from torchmedic.abstract.datasets import remaining
 from torchmedic.abstract.expressions import from_size, size_of
 from torchmedic.abstract.machine import MISSING, Frame, OverBudget
 from torchmedic.abstract.modules import Row
@@ -105,6 +106,7 @@ class Machine(Notes):
                         self.call_function(value, Arguments(NOWHERE, [], {}))
                 elif isinstance(value, Class) and value.source is main.source:
                     self._uncalled_methods(value)
+            remaining(self, [v for v in main.scope.values() if isinstance(v, Class)])
         finally:
             self.frames.pop()
 
@@ -282,7 +284,16 @@ class Machine(Notes):
             return found[:2], False
         if not is_all and len(found) == 1:
             return found * 2, False
+        if not is_all:
+            from torchmedic.abstract.tables.data import walked
+
+            walked(self, node, over)
         return found, is_all
+
+    def after_loop(self, node: ast.For, over: Value) -> None:
+        from torchmedic.abstract.tables.data import last_turn
+
+        last_turn(self, node, over)
 
     def loader_of(self, value: Value) -> Object | None:
         held: Value | None = value

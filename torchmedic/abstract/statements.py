@@ -9,6 +9,7 @@ from functools import partial
 
 from torchmedic.abstract.bindings import Bindings
 from torchmedic.abstract.expressions import data_of, is_soft, size_of
+from torchmedic.abstract.growth import growing
 from torchmedic.abstract.machine import Arm, Flow, Writes, joined
 from torchmedic.abstract.sizes import Size
 from torchmedic.abstract.values import (
@@ -114,6 +115,8 @@ class Statements(Bindings):
         for target in node.targets:
             if isinstance(target, ast.Name) and target.id in self.frame.local:
                 self.write(self.frame.local, target.id, Unknown())
+            elif isinstance(target, ast.Subscript):
+                self.blurred(self.evaluate(target.value))
 
     def _do_assert(self, node: ast.Assert) -> Flow | None:
         test = self.evaluate(node.test)
@@ -165,8 +168,14 @@ class Statements(Bindings):
     def _do_for(self, node: ast.For) -> Flow:
         over = self.evaluate(node.iter)
         items, is_all = self.loop_items(node, over)
-        loader = self.loader_of(over)
-        return self._loop(node, items, is_all, loader)
+        with growing(self, node, over):
+            flow = self._loop(node, items, is_all, self.loader_of(over))
+        if not is_all:
+            self.after_loop(node, over)
+        return flow
+
+    def after_loop(self, node: ast.For, over: Value) -> None:
+        """What can be told only of the last pass."""
 
     _do_asyncfor = _do_for
 

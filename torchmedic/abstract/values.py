@@ -104,7 +104,10 @@ class Content(NamedTuple):
 
 
 class Sequence(Value):
-    """A list, tuple or set. `owners`: of `model.parameters()`, the ids of the modules."""
+    """A list, tuple or set. `owners`: of `model.parameters()`, the ids of the modules.
+
+    `escaped`: code that can't be seen has it, so it may be longer or shorter by now.
+    """
 
     def __init__(
         self,
@@ -118,6 +121,7 @@ class Sequence(Value):
         self.kind = kind
         self.content = Content(items, rest, length)
         self.owners = owners
+        self.escaped = False
 
     @property
     def items(self) -> tuple[Value, ...]:
@@ -163,9 +167,13 @@ class Dict(Value):
 
 @dataclass(eq=False)
 class Iterator(Value):
-    """What a `for` can walk without being a list: `next_item` makes one more element. `over`: the loader below it."""
+    """What a `for` can walk without being a list: `next_item` makes one more element. `over`: the loader below it.
+
+    `last_item`: the element that a walk to the end certainly comes to.
+    """
 
     next_item: Callable[[], Value] = Unknown
+    last_item: Callable[[], Value] | None = None
     length: Size | None = None
     over: Value | None = None
 

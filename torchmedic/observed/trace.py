@@ -15,7 +15,7 @@ Kind = Literal[
     "call",  # of a root module: a model or a loss with parameters
     "compare",  # `==` between two tensors
     "convert",  # `.item()`, `.detach()`, `.numpy()`, …
-    "dataset",  # a Dataset was constructed
+    "dataset",  # a Dataset of the user, with what its `__len__` returns and what its `__getitem__` reads
     "dropout",  # `F.dropout`
     "draw",  # random numbers
     "eval",
@@ -50,6 +50,24 @@ class Branch(NamedTuple):
 
     at: Span
     arm: int
+
+
+class Reading(NamedTuple):
+    """`container[index]` in what a Dataset's `__getitem__` executes for one item.
+
+    `offset`: the index minus the number of the item; `held`: the container's length; `spare`: that minus
+    `len(dataset)`; `share`: k where `len(dataset)` is the container's length // k. None: this can't be told.
+    """
+
+    at: Span
+    container: str
+    index_at: Span
+    offset: int | None = None
+    held: int | None = None
+    spare: int | None = None
+    kind: str = ""  # "tensor" (of torch or NumPy), "list", "tuple", or "" for anything else
+    is_certain: bool = False  # it is executed for every item
+    share: int | None = None
 
 
 class Event(NamedTuple):

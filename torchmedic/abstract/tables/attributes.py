@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torchmedic.abstract.expressions import from_size
 from torchmedic.abstract.registry import TENSOR_ATTRIBUTES, tensor_method
-from torchmedic.abstract.sizes import product
+from torchmedic.abstract.sizes import Size, product
 from torchmedic.abstract.tables.events import constant
 from torchmedic.abstract.tables.tensors import _turned, same
 from torchmedic.abstract.values import (
@@ -29,8 +29,16 @@ if TYPE_CHECKING:
 
 def _size_values(tensor: Tensor) -> Value:
     if tensor.shape is None:
-        return Sequence("tuple", rest=Number())
+        sizes = Sequence("tuple", rest=Number())
+        sizes.__dict__["known_first"] = _unknown_length(tensor)
+        return sizes
     return Sequence("tuple", tuple(from_size(s) for s in tensor.shape))
+
+
+def _unknown_length(tensor: Tensor) -> Value:
+    """`len(tensor)`: the same unknown number however it is asked for."""
+    known: Value = tensor.__dict__.setdefault("known_length", Number(Size.fresh("len")))
+    return known
 
 
 @tensor_method("size")
@@ -45,7 +53,7 @@ def _size(machine: Machine, tensor: Tensor, arguments: Arguments) -> Value:
         and -len(tensor.shape) <= index < len(tensor.shape)
     ):
         return from_size(tensor.shape[index])
-    return Number()
+    return _unknown_length(tensor) if tensor.shape is None and index == 0 else Number()
 
 
 @tensor_method("numel", "nelement")

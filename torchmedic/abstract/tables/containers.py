@@ -6,6 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from torchmedic.abstract.expressions import is_soft
+from torchmedic.abstract.growth import changed
 from torchmedic.abstract.registry import constructor, method
 from torchmedic.abstract.values import (
     Arguments,
@@ -37,6 +38,7 @@ def _append(machine: Machine, thing: Object, arguments: Arguments) -> Value:
     from torchmedic.abstract.tables.events import appended
 
     value = appended(machine, held, value)
+    changed(machine, held, is_append=True)
     counted = any(loop.iteration >= 0 for loop in machine.loops)
     if held.is_exact and not counted and len(held.items) < UNROLLED * 4:
         machine.set(held, "items", (*held.items, value))
@@ -54,6 +56,7 @@ def _extend(machine: Machine, thing: Object, arguments: Arguments) -> Value:
     value = arguments.args[-1] if arguments.args else Unknown()
     is_insert = len(arguments.args) == 2
     added = Sequence("list", (value,)) if is_insert else value
+    changed(machine, held, is_append=False)
     owners = held.owners | getattr(value, "owners", frozenset())
     if isinstance(added, Sequence) and added.is_exact and held.is_exact:
         at = arguments.args[0] if is_insert else None
@@ -69,9 +72,17 @@ def _extend(machine: Machine, thing: Object, arguments: Arguments) -> Value:
     return Const(None)
 
 
+@method("list", "remove", "discard", "difference_update", "intersection_update")
+@method("set", "remove", "discard", "difference_update", "intersection_update", "update", "pop")
+def _remove(machine: Machine, thing: Object, arguments: Arguments) -> Value:
+    machine.blurred(thing)
+    return Unknown(False)
+
+
 @method("list", "pop")
 def _pop(machine: Machine, thing: Object, arguments: Arguments) -> Value:
     held: Sequence = _as_sequence(thing)
+    changed(machine, held, is_append=False)
     if held.is_exact and held.items and not arguments.args and not machine.loops:
         machine.set(held, "items", held.items[:-1])
         return held.items[-1] if held.items else Unknown()
@@ -85,6 +96,7 @@ def _pop(machine: Machine, thing: Object, arguments: Arguments) -> Value:
 
 @method("list", "clear")
 def _clear(machine: Machine, thing: Object, arguments: Arguments) -> Value:
+    changed(machine, _as_sequence(thing), is_append=False)
     machine.set(thing, "items", ())
     machine.set(thing, "rest", None)
     return Const(None)

@@ -9,12 +9,14 @@ from torchmedic.abstract.expressions import size_of
 from torchmedic.abstract.registry import function
 from torchmedic.abstract.sizes import Size
 from torchmedic.abstract.tables.events import constant, drawn
+from torchmedic.abstract.tables.images import IMAGE, array_shape
 from torchmedic.abstract.tables.tensors import DTYPES, dtype_named, same, sizes_in
 from torchmedic.abstract.values import (
     Arguments,
     Const,
     External,
     Number,
+    Object,
     Sequence,
     Tensor,
     Unknown,
@@ -170,6 +172,9 @@ def shape_and_dtype(value: Value, library: str) -> tuple[Shape | None, str]:
         return (), "int64"
     if isinstance(value, Tensor):
         return value.shape, value.dtype
+    if isinstance(value, Object) and value.type == IMAGE:
+        shape = array_shape(value)
+        return shape, "uint8" if shape is not None else ""
     if isinstance(value, Sequence):
         parts = list(value.items) if value.is_exact else [value.rest or Unknown()]
         if not parts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from torchmedic.abstract.expressions import size_of
+from torchmedic.abstract.requests import out_of_range
 from torchmedic.abstract.sizes import Size
 from torchmedic.abstract.values import Const, Number, Object, Sequence, Tensor, Unknown, Value
 
@@ -110,15 +111,14 @@ def _check_bounds(machine: Machine, value: Tensor, keys: list[Value]) -> None:
         at, size = size_of(key), value.shape[dimension]
         if at is None:
             continue
-        over = (at - size).constant
-        under = (at + size).constant
-        if (over is not None and over >= 0) or (under is not None and under < 0):
-            index = at.stand_in()
-            if value.library == "numpy":
-                text = f"index {index} is out of bounds for axis {dimension} with size {size.stand_in()}"
-            else:
-                text = f"index {index} is out of bounds for dimension {dimension} with size {size.stand_in()}"
-            machine.fail("IndexError", text)
+        index, held = at.constant, size.constant
+        if index is None or held is None or -held <= index < held:
+            continue
+        place = "axis" if value.library == "numpy" else "dimension"
+        out_of_range(
+            machine, f"index {index} is out of bounds for {place} {dimension} with size {held}"
+        )
+        return
 
 
 def item_of(machine: Machine, value: Value, key: Value) -> Value:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 from typing import TYPE_CHECKING
 
 from torchmedic.abstract.expressions import from_size, size_of
+from torchmedic.abstract.machine import integer
 from torchmedic.abstract.registry import METHODS
+from torchmedic.abstract.requests import Read, is_certain, out_of_range
 from torchmedic.abstract.sizes import Size
 from torchmedic.abstract.values import (
     NOWHERE,
@@ -92,6 +95,8 @@ def _none(machine: Machine) -> Arguments:
 def length_of(machine: Machine, value: Value) -> Value:
     """`len(value)`."""
     if isinstance(value, Sequence):
+        if value.size is None and not value.escaped:
+            machine.set(value, "length", Size.fresh("len"))  # the same until the list changes
         return from_size(value.size) if value.size is not None else Number(Size.fresh("len"))
     if isinstance(value, Dict) and value.rest is None:
         return Const(len(value.items))
@@ -120,6 +125,7 @@ def length_of(machine: Machine, value: Value) -> Value:
 
 def item(machine: Machine, value: Value, key: Value) -> Value:
     """`value[key]`."""
+    note_read(machine, value, key)
     if isinstance(value, Choice):
         return machine.either([item(machine, v, key) for v in value.values])
     if isinstance(value, Tensor):
@@ -161,6 +167,26 @@ def item(machine: Machine, value: Value, key: Value) -> Value:
     return result
 
 
+def note_read(machine: Machine, value: Value, key: Value) -> None:
+    """Remembers what the code of a Dataset reads for one item."""
+    node = machine.frame.node if machine.requests else None
+    if not isinstance(node, ast.Subscript) or isinstance(value, (External, Class)):
+        return
+    asked = machine.requests[-1]
+    if isinstance(key, Const) and type(key.value) is not int:
+        return  # a column
+    if isinstance(key, Sequence) and key.kind == "tuple" and key.items:
+        key = key.items[0]
+    size = (
+        size_of(length_of(machine, value))
+        if isinstance(value, (Sequence, Tensor, Unknown))
+        else None
+    )
+    asked.reads.append(
+        Read(machine.frame.source, node, value, size, size_of(key), is_certain(machine, asked))
+    )
+
+
 def _child(machine: Machine, value: Object, key: Value) -> Value:
     if isinstance(key, Const) and value.items:
         if type(key.value) is int and -len(value.items) <= key.value < len(value.items):
@@ -173,14 +199,29 @@ def _child(machine: Machine, value: Object, key: Value) -> Value:
 
 
 def _sequence_item(machine: Machine, value: Sequence, key: Value) -> Value:
+    first = value.__dict__.get("known_first")
+    if first is not None and isinstance(key, Const) and type(key.value) is int and key.value == 0:
+        known: Value = first
+        return known
     if isinstance(key, Const) and type(key.value) is int and value.is_exact:
         if -len(value.items) <= key.value < len(value.items):
             return value.items[key.value]
+        _out_of_range(machine, value)
         return Unknown()
     if isinstance(key, Object) and key.type == "builtins.slice":
         return _sliced(value, key)
+    index, size = integer(key), value.size.constant if value.size is not None else None
+    if index is not None and size is not None and not -size <= index < size:
+        _out_of_range(machine, value)
+        return Unknown()
     parts = [*value.items, *([value.rest] if value.rest else [])]
     return machine.either(parts) if parts else Unknown()
+
+
+def _out_of_range(machine: Machine, value: Sequence) -> None:
+    """Told only of what a Dataset reads for a loader: elsewhere a list may be longer by then."""
+    if machine.requests and not value.escaped and value.kind in ("list", "tuple"):
+        out_of_range(machine, f"{value.kind} index out of range")
 
 
 def _sliced(value: Sequence, key: Object) -> Value:

@@ -98,6 +98,9 @@ def _children(machine: Machine, module: Object, arguments: Arguments) -> Value:
 def _named(machine: Machine, module: Object, arguments: Arguments) -> Value:
     is_deep = machine.name_of(arguments.node).endswith("modules")
     pairs = list(machine.tree_of(module)) if is_deep else list(machine.children_of(module))
+    if machine.is_open(module):
+        any_part = machine.either([*(m for _, m in pairs), Unknown()])
+        return Sequence("list", rest=Sequence("tuple", (Unknown(False, hint="str"), any_part)))
     return Sequence("list", tuple(Sequence("tuple", (Const(n), m)) for n, m in pairs))
 
 

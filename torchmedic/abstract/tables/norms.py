@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torchmedic.abstract.expressions import size_of
 from torchmedic.abstract.registry import called
-from torchmedic.abstract.sizes import number
+from torchmedic.abstract.sizes import number, product
 from torchmedic.abstract.tables.layers import (
     FACTORY,
     first,
@@ -36,6 +36,16 @@ def _batch_norm(machine: Machine, layer: Object, arguments: Arguments) -> Value:
     if shape is not None and layer.type_name.startswith("BatchNorm") and len(shape) not in ranks:
         names = {"1": "2D or 3D", "2": "4D", "3": "5D"}[layer.type[-2]]
         machine.fail("ValueError", f"expected {names} input (got {len(shape)}D input)")
+    elif (
+        shape is not None
+        and layer.training
+        and len(shape) > 1
+        and product([shape[0], *shape[2:]]).constant == 1
+    ):
+        machine.fail(
+            "ValueError",
+            f"Expected more than 1 value per channel when training, got input size torch.Size({[s.constant for s in shape]})",
+        )
     elif (
         shape is not None
         and len(shape) > 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from torchmedic.abstract.expressions import from_size, is_soft, size_of
@@ -62,6 +63,10 @@ def walker(machine: Machine, value: Value) -> tuple[list[Value] | None, Iterator
     """The items if they are all known, else an iterator over it."""
     if isinstance(value, Iterator):
         return None, value
+    if isinstance(value, Object) and machine.loader_of(value) is value:
+        from torchmedic.abstract.tables.data import batches
+
+        return None, batches(machine, value)
     found, is_all = machine.iterate(value)
     if is_all:
         return found, None
@@ -87,10 +92,11 @@ def _enumerate(machine: Machine, arguments: Arguments) -> Value:
     if walk is None:
         return machine.unknown(value)
 
-    def next_item() -> Value:
-        return Sequence("tuple", (Number(Size.fresh("i")), walk.next_item()))
+    def numbered(item: Callable[[], Value]) -> Callable[[], Value]:
+        return lambda: Sequence("tuple", (Number(Size.fresh("i")), item()))
 
-    return Iterator(next_item=next_item, length=walk.length, over=walk)
+    last = numbered(walk.last_item) if walk.last_item is not None else None
+    return Iterator(numbered(walk.next_item), last, walk.length, walk)
 
 
 @function("builtins.zip", "itertools.zip_longest")
@@ -107,7 +113,12 @@ def _zip(machine: Machine, arguments: Arguments) -> Value:
         return Sequence("tuple", tuple(row))
 
     over = next((w for _, w in walked if w is not None and machine.loader_of(w)), None)
-    return Iterator(next_item=next_item, over=over)
+    sizes = {
+        Size.of(len(k)) if k is not None else w.length if w is not None else None for k, w in walked
+    }
+    called = machine.name_of(arguments.node)
+    length = sizes.pop() if len(sizes) == 1 and called == "zip" else None
+    return Iterator(next_item=next_item, length=length, over=over)
 
 
 @function("builtins.iter", "tqdm.tqdm", "tqdm.auto.tqdm", "tqdm.notebook.tqdm", "tqdm.tqdm_notebook", "tqdm.trange",
@@ -119,7 +130,11 @@ def _same(machine: Machine, arguments: Arguments) -> Value:
     if isinstance(value, Sequence) and value.is_exact:
         return value
     _, walk = walker(machine, value)
-    return Iterator(next_item=walk.next_item, length=walk.length, over=walk) if walk else value
+    if walk is None:
+        return value
+    called = machine.name_of(arguments.node).rpartition(".")[2]
+    last = None if called in ("islice", "cycle") else walk.last_item
+    return Iterator(walk.next_item, last, walk.length, walk)
 
 
 @function("builtins.next")

@@ -3,8 +3,10 @@ from collections.abc import Iterator
 
 from torchmedic.model import Diagnosis, Edit, Evidence, Fix, Rule, Severity, Span, Text, Variant
 from torchmedic.observed import Failure, Source
+from torchmedic.observed.trace import Reading, Trace
 from torchmedic.rules._dataset import OUT_OF_RANGE, Access
 from torchmedic.rules._indexing import Place
+from torchmedic.rules._promises import promises, reaching_past, wrapped
 from torchmedic.rules._verdict import told_by_line, usual, verdict
 
 rule = Rule(
@@ -100,6 +102,25 @@ rule = Rule(
             messages=OUT_OF_RANGE,
         ),
         Variant(
+            "wraps",
+            Text(
+                en="`{expression}` is {index} for item 0, which reads the end of `{container}`",
+                ko="항목 0에서는 `{expression}` 값이 {index}이므로 `{container}` 컨테이너의 끝을 읽습니다",
+            ),
+            why=Text(
+                en="""
+                A negative index raises no error in Python, NumPy and PyTorch: it counts from the end. Here `{container}` is
+                read one place before `{other}`, so every item joins what belongs to two samples, and the first
+                one joins the first with the last.
+                """,
+                ko="""
+                Python, NumPy, PyTorch에서 음수 인덱스는 오류 없이 끝에서부터 셉니다. 여기서는 `{container}` 컨테이너를
+                `{other}` 컨테이너보다 앞자리에서 읽으므로 모든 항목이 서로 다른 샘플의 값을 묶고, 첫 항목은 처음과
+                마지막을 묶습니다.
+                """,
+            ),
+        ),
+        Variant(
             "ids",
             Text(
                 en="`{expression}` counts from 1: `{container}` has no index {index}",
@@ -192,7 +213,7 @@ def _off_by_constant(failure: Failure, access: Access, shift: Place) -> Diagnosi
     ):
         facts["index"] = access.held  # of all items that were asked for, only the last can fail
     is_known = "index" in facts and "held" in facts
-    fix = _without_shift(access, shift)
+    fix = _without_shift(shift)
     return Diagnosis(
         rule,
         shift.at,
@@ -204,7 +225,7 @@ def _off_by_constant(failure: Failure, access: Access, shift: Place) -> Diagnosi
     )
 
 
-def _without_shift(access: Access, shift: Place) -> Fix | None:
+def _without_shift(shift: Place) -> Fix | None:
     """The bare index, in every place of the function that shifts it as the failing one does."""
     source, node = shift
     if isinstance(node, ast.AugAssign):
@@ -293,3 +314,50 @@ def _evidence(access: Access) -> Iterator[Evidence]:
             ).fill(container=access.shown, held=access.held, last=access.held - 1),
             access.place.at,
         )
+
+
+@rule.on(Trace)
+def reads_elsewhere(trace: Trace) -> Iterator[Diagnosis]:
+    """What needs no crash: an index that wraps around, and one that reaches past the end in an item not asked for."""
+    for promise in promises(trace):
+        past, back = reaching_past(trace, promise), wrapped(trace, promise)
+        if past is not None:
+            read, shift = past
+            facts = _facts(promise.dataset, read, shift)
+            if read.held is not None:
+                facts["index"] = read.held + (read.offset or 1) - 1 - (read.spare or 0)
+            is_known = "index" in facts
+            yield _told(read, shift, facts, "" if is_known else "past")
+        elif back is not None:
+            read, shift, other = back
+            facts = _facts(promise.dataset, read, shift)
+            yield _told(
+                read, shift, {**facts, "index": read.offset, "other": other.container}, "wraps"
+            )
+
+
+def _facts(dataset: str, read: Reading, shift: Place) -> dict[str, object]:
+    facts: dict[str, object] = {
+        "dataset": dataset,
+        "container": read.container,
+        "expression": shift.code,
+    }
+    if read.held is not None:
+        facts["held"] = read.held
+    return facts
+
+
+def _told(read: Reading, shift: Place, facts: dict[str, object], name: str) -> Diagnosis:
+    fix = _without_shift(shift)
+    text = Text(
+        en="`{container}` is read here for every item",
+        ko="모든 항목에서 `{container}` 컨테이너를 여기서 읽습니다",
+    ).fill(container=read.container)
+    return Diagnosis(
+        rule,
+        shift.at,
+        facts,
+        (Evidence(text, read.at),),
+        (fix,) if fix else (),
+        variant=rule.variant(name) if name else None,
+    )

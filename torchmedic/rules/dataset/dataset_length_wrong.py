@@ -2,7 +2,9 @@ from collections.abc import Iterator
 
 from torchmedic.model import Diagnosis, Edit, Evidence, Fix, Rule, Severity, Text, Variant
 from torchmedic.observed import Failure
+from torchmedic.observed.trace import Reading, Trace
 from torchmedic.rules._dataset import OUT_OF_RANGE, Access
+from torchmedic.rules._promises import Promise, next_step, promises, too_large, too_small
 from torchmedic.rules._verdict import requirement, told_by_line, usual, verdict
 
 rule = Rule(
@@ -111,6 +113,20 @@ rule = Rule(
             help=Text(
                 en="Count in `__len__` how many items fit into `{container}`.",
                 ko="`{container}` 안에 들어가는 항목의 수를 `__len__`에서 계산하세요.",
+            ),
+        ),
+        Variant(
+            "unused",
+            Text(
+                en="`__len__` returns {length}: the last {unused} of {held} items are never used",
+                ko="`__len__` 값이 {length}이라 항목 {held}개 중 마지막 {unused}개가 쓰이지 않습니다",
+            ),
+        ),
+        Variant(
+            "left-out",
+            Text(
+                en="`__len__` returns `{expression}`: the last items of `{container}` are never used",
+                ko="`__len__` 값이 `{expression}`이라 `{container}` 안의 마지막 항목들이 쓰이지 않습니다",
             ),
         ),
         Variant(
@@ -249,3 +265,55 @@ def _evidence(access: Access) -> Iterator[Evidence]:
             ).fill(index=access.number, container=access.shown),
             access.place.at,
         )
+
+
+@rule.on(Trace)
+def promised(trace: Trace) -> Iterator[Diagnosis]:
+    """What needs no crash: items that nothing can ask for, and items that are promised but not there."""
+    for promise in promises(trace):
+        if (read := too_large(promise)) is not None:
+            yield _of_promise(promise, read, "")
+        elif (read := next_step(promise)) is not None:
+            yield _of_promise(promise, read, "reach")
+        elif (read := too_small(promise)) is not None:
+            yield _of_promise(promise, read, "unused")
+
+
+def _of_promise(promise: Promise, read: Reading, name: str) -> Diagnosis:
+    facts: dict[str, object] = {"dataset": promise.dataset, "container": read.container}
+    reach = read.offset or 0
+    is_told = promise.length is not None and read.held is not None
+    if promise.length is not None and read.held is not None:
+        facts |= {"length": promise.length, "held": read.held}
+        if name == "unused":
+            facts["unused"] = read.held - promise.length
+        elif name == "reach":
+            facts["items"] = read.held - reach
+    elif name == "unused":
+        facts["expression"] = promise.code
+        name = "left-out"
+    else:
+        name = "message"
+    code = f"len({read.container})" + (f" - {reach}" if reach else "")
+    fixes = tuple[Fix, ...]()
+    if promise.can_be_written(read.container):
+        title = Text(en="return `{code}`", ko="`{code}` 값 돌려주기").fill(code=code)
+        fixes = (Fix((Edit(promise.at, code),), title),)
+    evidence = [_READ.fill(container=read.container)]
+    if is_told:
+        evidence = [_HELD.fill(container=read.container, held=read.held)]
+    return Diagnosis(
+        rule,
+        promise.at,
+        facts,
+        tuple(Evidence(text, read.at) for text in evidence),
+        fixes,
+        variant=rule.variant(name) if name else None,
+    )
+
+
+_HELD = Text(en="`{container}` holds {held}", ko="`{container}` 안에는 {held}개가 있습니다")
+_READ = Text(
+    en="every item reads `{container}` at its own number",
+    ko="모든 항목이 `{container}` 컨테이너를 자기 번호로 읽습니다",
+)
