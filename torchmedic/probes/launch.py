@@ -15,9 +15,9 @@ from importlib.machinery import BuiltinImporter, SourceFileLoader, SourcelessFil
 from types import CodeType, ModuleType, TracebackType
 from typing import Any, Literal
 
-OWN = (
-    os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep,
-    os.path.dirname(os.path.dirname(os.path.realpath(__file__))) + os.sep,
+OWN = tuple(
+    os.path.dirname(os.path.dirname(full(__file__))) + os.sep
+    for full in (os.path.abspath, os.path.realpath)
 )
 _ENCODING_PEP = "https://peps.python.org/pep-0263/"
 _ENCODING_PEP_BEFORE_3_11 = "https://python.org/dev/peps/pep-0263/"
@@ -362,8 +362,7 @@ def _hand_over(
         import linecache
 
         for name, text in _SOURCES.items():
-            lines = text.splitlines(keepends=True)
-            linecache.cache.setdefault(name, (len(text), None, lines, name))
+            linecache.cache.setdefault(name, (len(text), None, text.splitlines(True), name))
     theirs, sys.path = sys.path, path
     from torchmedic.probes.children import quiet_children
 
@@ -376,8 +375,8 @@ def _hand_over(
     if isinstance(failure, KeyboardInterrupt):
         _say("torchmedic was interrupted while reading this crash.\n")
     elif failure is not None:
-        text = (str(failure).strip().splitlines() or [""])[0][:200]
-        reason = f"{type(failure).__name__}: {text}" if text else type(failure).__name__
+        first = (str(failure).strip().splitlines() or [""])[0][:200]
+        reason = ": ".join(part for part in (type(failure).__name__, first) if part)
         _say(
             f"torchmedic failed while reading this crash ({reason}); the traceback above is complete. "
             "Please report it.\n"
