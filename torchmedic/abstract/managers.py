@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 from torchmedic.abstract.calls import NO_GRAD, Calls
@@ -14,6 +15,14 @@ from torchmedic.abstract.values import (
 )
 
 RECURSION = 2
+
+
+# Managers that have nothing to do with gradients.
+UNRELATED = (
+    "torch.profiler", "torch.autograd.profiler", "torch.autograd.set_detect_anomaly", "torch.cuda", "torch.random",
+    "torch.device", "torch.backends", "torch.distributed", "torch.utils.tensorboard",
+    "tqdm.", "numpy.", "matplotlib.", "PIL.", "h5py.", "mlflow.", "wandb.", "rich.", "zarr.", "pandas.",
+)  # fmt: skip
 
 
 class Managers(Calls):
@@ -54,9 +63,8 @@ class Managers(Calls):
             or getattr(manager, "hint", "")
             or getattr(manager, "name", "")
         )
-        is_known = name.startswith(
-            ("builtins.", "torch.profiler", "torch.autograd", "torch.cuda", "tqdm")
-        )
+        root = name.split(".")[0]
+        is_known = root in sys.stdlib_module_names or name.startswith(("builtins.", *UNRELATED))
         if is_known or not self.modes["grad"]:
             inside(self.unknown(manager))
             return

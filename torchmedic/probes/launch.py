@@ -375,8 +375,9 @@ def _hand_over(
     if isinstance(failure, KeyboardInterrupt):
         _say("torchmedic was interrupted while reading this crash.\n")
     elif failure is not None:
-        first = (str(failure).strip().splitlines() or [""])[0][:200]
-        reason = ": ".join(part for part in (type(failure).__name__, first) if part)
+        reason = f"{type(failure).__name__}: {str(failure).strip()}".split("\n")[0][:200].rstrip(
+            ": "
+        )
         _say(
             f"torchmedic failed while reading this crash ({reason}); the traceback above is complete. "
             "Please report it.\n"

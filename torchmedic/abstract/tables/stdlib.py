@@ -85,6 +85,15 @@ def _namespace(machine: Machine, arguments: Arguments) -> Value:
     return made
 
 
+@function("dataclasses.field", "attrs.field", "attr.ib")
+def _field(machine: Machine, arguments: Arguments) -> Value:
+    """What an instance starts with."""
+    factory = arguments.get(None, "default_factory", "factory")
+    if factory is not None:
+        return machine.call(factory, Arguments(arguments.node, [], {}))
+    return arguments.get(None, "default") or Unknown()
+
+
 @function("functools.partial")
 def _partial(machine: Machine, arguments: Arguments) -> Value:
     made = Object(type="functools.partial")
