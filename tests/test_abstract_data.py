@@ -42,7 +42,7 @@ def check(claimed: Value, real: object, name: str) -> int:
         return facts
     if isinstance(claimed, Sequence):
         assert claimed.kind == ("tuple" if isinstance(real, tuple) else type(real).__name__), name
-        assert isinstance(real, (list, tuple))
+        assert isinstance(real, (list, tuple, set))
         if claimed.size is not None:
             assert claimed.size.constant in (None, len(real)), name
         parts = claimed.items if claimed.is_exact else [claimed.rest] * len(real)
