@@ -290,7 +290,10 @@ class Expressions(Operators):
         return self._comprehension(node.generators, node.elt, "tuple")
 
     def _setcomp(self, node: ast.SetComp) -> Value:
-        return self._comprehension(node.generators, node.elt, "set")
+        from torchmedic.abstract.joins import distinct
+
+        found = self._comprehension(node.generators, node.elt, "set")
+        return distinct(found) if isinstance(found, Sequence) else found
 
     def _dictcomp(self, node: ast.DictComp) -> Value:
         pair = ast.Tuple([node.key, node.value], ast.Load())

@@ -111,6 +111,15 @@ def _tensors(values: list[Tensor]) -> Tensor:
     )
 
 
+def distinct(value: Sequence) -> Sequence:
+    """As a set: without what is in it twice, or of a length that can't be told."""
+    if value.is_exact and all(isinstance(v, Const) for v in value.items):
+        kept = {v.value: v for v in value.items if isinstance(v, Const)}
+        return Sequence("set", tuple(kept.values()), owners=value.owners)
+    parts = [*value.items, *([value.rest] if value.rest is not None else [])]
+    return Sequence("set", rest=join_values(parts) if parts else Unknown(), owners=value.owners)
+
+
 def join_contents(contents: Many[Content | Entries]) -> Content | Entries:
     """What one container may hold after several arms."""
     if all(isinstance(c, Content) for c in contents):

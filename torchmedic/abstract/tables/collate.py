@@ -58,12 +58,11 @@ def collated(machine: Machine, item: Value, size: Size) -> Value:
 
 
 def converted(item: Value) -> Value:
-    """A sample that no batch is made of (`batch_size=None`): arrays become tensors, the rest stays."""
+    """A sample that no batch is made of (`batch_size=None`): arrays become tensors, tuples become lists."""
     if isinstance(item, Tensor) and item.library == "numpy":
         return Tensor(False, shape=item.shape, dtype=item.dtype, made=item.made)
     if isinstance(item, Sequence) and item.is_exact:
-        kind = "tuple" if item.kind == "tuple" else "list"
-        return Sequence(kind, tuple(converted(part) for part in item.items))
+        return Sequence("list", tuple(converted(part) for part in item.items))
     if isinstance(item, Dict):
         return Dict({k: converted(v) for k, v in item.items.items()}, item.rest)
     return item

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from torchmedic.abstract.expressions import from_size, is_soft, size_of
+from torchmedic.abstract.joins import distinct
 from torchmedic.abstract.registry import function, method
 from torchmedic.abstract.sizes import Size
 from torchmedic.abstract.tables.iteration import UNROLLED, length_of
@@ -150,17 +151,20 @@ def _next(machine: Machine, arguments: Arguments) -> Value:
     "builtins.list", "builtins.tuple", "builtins.set", "builtins.sorted", "builtins.frozenset"
 )
 def _collect(machine: Machine, arguments: Arguments) -> Value:
+    called = machine.name_of(arguments.node)
+    kind = "tuple" if called == "tuple" else "set" if called in ("set", "frozenset") else "list"
     if not arguments.args:
-        return Sequence("list")
+        return Sequence(kind)
     value = arguments.args[0]
     owners: frozenset[int] = getattr(value, "owners", frozenset())
     known, walk = walker(machine, value)
     if known is not None:
-        return Sequence("list", tuple(known), owners=owners)
-    if walk is None:
+        whole = Sequence(kind, tuple(known), owners=owners)
+    elif walk is None:
         return machine.unknown(value)
-    rest = walk.next_item()
-    return Sequence("list", rest=rest, length=walk.length, owners=owners)
+    else:
+        whole = Sequence(kind, rest=walk.next_item(), length=walk.length, owners=owners)
+    return distinct(whole) if kind == "set" else whole
 
 
 @function(

@@ -162,6 +162,26 @@ rule = Rule(
         for now, after in DataLoader(NextStep(torch.arange(12.0)), batch_size=4):
             print(now, after)
         """,
+        """
+        import torch
+        from torch.utils.data import DataLoader, Dataset
+
+
+        class Table(Dataset):
+            def __init__(self):
+                self.rows = [["x", "y"]] + [[float(n), n % 2] for n in range(30)]
+
+            def __len__(self):
+                return len(self.rows) - 1
+
+            def __getitem__(self, index):
+                x, y = self.rows[index + 1]
+                return torch.tensor([x]), y
+
+
+        for x, y in DataLoader(Table(), batch_size=8):
+            print(x.shape, y)
+        """,
     ),
     says=(
         "IndexError: Caught IndexError in DataLoader worker process 0.\n"

@@ -159,6 +159,49 @@ rule = Rule(
         for rows in DataLoader(Repeated(torch.zeros(7, 2), 20), batch_size=4):
             print(rows.shape)
         """,
+        """
+        import torch
+        from torch.utils.data import DataLoader, Dataset
+
+
+        class Windows(Dataset):
+            def __init__(self):
+                self.series = torch.arange(60.0)
+                self.past = 12
+
+            def __len__(self):
+                return len(self.series) - self.past
+
+            def __getitem__(self, index):
+                now = index + self.past
+                return self.series[index:now], self.series[now]
+
+
+        for past, following in DataLoader(Windows(), batch_size=16):
+            print(past.shape, following.shape)
+        """,
+        """
+        import torch
+        from torch.utils.data import DataLoader, Dataset
+
+
+        class Chosen(Dataset):
+            def __init__(self):
+                self.images = torch.zeros(50, 1, 8, 8)
+                self.labels = torch.arange(50) % 10
+                self.numbers = torch.nonzero(self.labels < 3).flatten().tolist()
+
+            def __len__(self):
+                return len(self.numbers)
+
+            def __getitem__(self, index):
+                number = self.numbers[index]
+                return self.images[number], self.labels[number]
+
+
+        for images, labels in DataLoader(Chosen(), batch_size=4):
+            print(images.shape, labels)
+        """,
     ),
     says=(
         "Traceback (most recent call last):\n"
