@@ -375,12 +375,10 @@ def _hand_over(
     if isinstance(failure, KeyboardInterrupt):
         _say("torchmedic was interrupted while reading this crash.\n")
     elif failure is not None:
-        reason = f"{type(failure).__name__}: {str(failure).strip()}".split("\n")[0][:200].rstrip(
-            ": "
-        )
+        reason = f"{type(failure).__name__}: {str(failure).strip()}".split("\n")[0][:200]
         _say(
-            f"torchmedic failed while reading this crash ({reason}); the traceback above is complete. "
-            "Please report it.\n"
+            f"torchmedic failed while reading this crash ({reason.rstrip(': ')}); the traceback above is "
+            "complete. Please report it.\n"
         )
 
 
