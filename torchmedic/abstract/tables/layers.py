@@ -233,6 +233,8 @@ def convolution(machine: Machine, layer: Object, arguments: Arguments) -> Value:
             f"Given groups={number(groups)}, weight of size {shown(tuple(weight))}, expected input{shown(shape)} to "
             f"have {number(channels)} channels, but got {int(number(given))} channels instead",
         )
+    if not batch and given != channels:  # a batch that is taken for channels: unknown from here on
+        return machine.derived(value, has_parameters=trains, dtype=dtype)
     out = conv_sizes(layer, sizes, kernel, spatial)
     result = (*batch, made, *out) if made is not None else None
     return machine.derived(value, shape=result, dtype=dtype, has_parameters=trains)

@@ -35,10 +35,7 @@ draws("numpy", *(f"numpy.random.{name}" for name in (
     "shuffle", "permutation", "beta", "binomial", "poisson", "exponential", "gamma", "laplace", "multinomial",
     "multivariate_normal", "dirichlet", "random_sample", "ranf", "sample", "random_integers", "lognormal", "triangular",
 )))  # fmt: skip
-draws("numpy", "sklearn.model_selection.train_test_split")
-draws("numpy", *(f"sklearn.datasets.make_{name}" for name in (
-    "classification", "regression", "blobs", "moons", "circles", "friedman1", "swiss_roll",
-)))  # fmt: skip
+draws("numpy", "sklearn.datasets.make_friedman1", "sklearn.datasets.make_swiss_roll")
 draws("random", *(f"random.{name}" for name in (
     "triangular", "betavariate", "expovariate", "gammavariate", "lognormvariate", "normalvariate", "vonmisesvariate",
     "getrandbits", "randbytes",
@@ -65,8 +62,6 @@ def note_draw(machine: Notes, name: str, arguments: Arguments) -> None:
     """Random numbers that a table names. A generator or a seed of the call's own makes it none."""
     which = DRAWS.get(name)
     if which is None:
-        return
-    if name.endswith("train_test_split") and constant(arguments.get(None, "shuffle")) is False:
         return
     if constant(arguments.get(None, "device")) == "meta" or not arguments.is_complete:
         return

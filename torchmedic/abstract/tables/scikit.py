@@ -147,7 +147,8 @@ for _name, _spec in _MADE.items():
 @function("sklearn.model_selection.train_test_split")
 def _train_test_split(machine: Machine, arguments: Arguments) -> Value:
     """Two parts of every argument, in the same sizes for all."""
-    if arguments.get(None, "random_state") is None:
+    is_shuffled = constant(arguments.get(None, "shuffle")) is not False
+    if is_shuffled and arguments.get(None, "random_state") is None:
         drawn(machine, "numpy")
     if not arguments.is_complete or not arguments.args:
         return Unknown(False)
