@@ -10,6 +10,7 @@ import builtins
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.machinery import BuiltinImporter, SourceFileLoader, SourcelessFileLoader
 from types import CodeType, ModuleType, TracebackType
@@ -165,11 +166,9 @@ def _working_directory() -> str:
 
 def _has_importer(path: str) -> bool:
     for hook in sys.path_hooks:
-        try:
+        with suppress(ImportError):
             hook(path)
-        except ImportError:
-            continue
-        return True
+            return True
     return False
 
 
