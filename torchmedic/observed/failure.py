@@ -64,6 +64,7 @@ class Frame:
     parts: Mapping[str, Value] = field(
         default_factory=dict
     )  # its unnamed sub-expressions, on fake copies
+    is_quoted: bool = False  # read out of a live error's message: compiled code, a worker process
 
 
 @dataclass(frozen=True)
@@ -167,6 +168,11 @@ class Failure:
     def raised_at(self) -> Span | None:
         frame = self.user_frame
         return frame.at if frame else None
+
+    @property
+    def own_frame(self) -> Frame | None:
+        """The deepest frame of the user's own code that was on this process's stack, of Python."""
+        return next((f for f in reversed(self.frames) if f.is_user and not f.is_quoted), None)
 
     @property
     def failing(self) -> ModuleCall | None:
