@@ -41,13 +41,14 @@ def goal_of(failure: Failure, diagnosis: Diagnosis) -> Goal:
     """The crash that a fix has to get past: the link of the exception chain that the diagnosis is about."""
     chain = (failure, *failure.causes)
     link = next((f for f in chain if f.raised_at == diagnosis.raised_at), failure)
-    frame, end = link.user_frame, failure.raised_at
+    frame, last = link.own_frame, failure.own_frame
     if frame is None or link.is_worker:
         # A worker's error comes as text: its last line is the type and message that were raised there.
         message = f"{link.type}: {link.message}" if link.is_worker else failure.message
         return Goal(None, "", 0, failure.type, message)
     path = os.path.abspath(frame.at.path)
-    ended_at = (os.path.abspath(end.path), end.line) if link is not failure and end else None
+    end = last.at if last is not None and link is not failure else None
+    ended_at = (os.path.abspath(end.path), end.line) if end else None
     return Goal(path, frame.function, frame.at.line, failure.type, failure.message, ended_at)
 
 

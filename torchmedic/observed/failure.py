@@ -57,6 +57,7 @@ class Frame(NamedTuple):
     values: Mapping[str, Value] = {}  # f_locals
     names: Mapping[str, Value] = {}  # names and attribute chains of its statement
     parts: Mapping[str, Value] = {}  # its unnamed sub-expressions, on fake copies
+    is_quoted: bool = False  # read out of a live error's message: compiled code, a worker process
 
 
 class Site(NamedTuple):
@@ -153,6 +154,11 @@ class Failure(NamedTuple):
     def raised_at(self) -> Span | None:
         frame = self.user_frame
         return frame.at if frame else None
+
+    @property
+    def own_frame(self) -> Frame | None:
+        """The deepest frame of the user's own code that was on this process's stack, of Python."""
+        return next((f for f in reversed(self.frames) if f.is_user and not f.is_quoted), None)
 
     @property
     def failing(self) -> ModuleCall | None:

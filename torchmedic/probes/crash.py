@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import builtins
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from torchmedic.observed import Failure, Frame, ModuleCall, Site
+from torchmedic.model import Span
+from torchmedic.observed import Failure, Frame, ModuleCall, Site, load
+from torchmedic.observed.panels import HEADER
 from torchmedic.observed.text import failure_from_text
 from torchmedic.probes.frames import Entry, entries, frame_of
 from torchmedic.probes.graph import culprits_of
@@ -18,6 +21,7 @@ from torchmedic.probes.sizes import rerun
 from torchmedic.probes.values import plain_attributes, torch_if_loaded
 
 MOST_FRAMES = 200
+_QUOTING = ("in DataLoader worker process", "\nfrom user code:", "\nTraceback of TorchScript")
 _MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
 
 
@@ -107,17 +111,32 @@ def _with_layers(failure: Failure, live: Sequence[Call], records: Records | None
 
 
 def _with_inner_text(failure: Failure) -> Failure:
-    """Errors of loader workers and of compiled code carry the place that matters as text in their message."""
-    if (
-        "DataLoader worker process" in failure.message[:200]
-        or "\nfrom user code:" in failure.message
-    ):
-        inner = failure_from_text(f"{failure.type}: {failure.message}")
-        if inner is not None and inner.frames:
-            return failure._replace(
-                type=inner.type or failure.type,
-                message=inner.message or failure.message,
-                frames=(*failure.frames, *inner.frames),
-                is_worker=inner.is_worker,
-            )
-    return failure
+    """Errors of loader workers, of compiled and of scripted code carry the place that matters as text in their message."""
+    if not any(words in failure.message for words in _QUOTING):
+        return failure
+    inner = failure_from_text(f"{HEADER}:\n{failure.type}: {failure.message}")
+    if inner is None or not inner.frames:
+        return failure
+    return failure._replace(
+        type=inner.type or failure.type,
+        message=inner.message or failure.message,
+        frames=(*failure.frames, *map(_quoted, inner.frames)),
+        is_worker=inner.is_worker,
+    )
+
+
+def _quoted(frame: Frame) -> Frame:
+    """The frame as the message shows it, with the columns of the expression that is marked in its line."""
+    source = load(frame.at.path) if frame.is_user else None
+    if source is None:
+        return frame._replace(is_quoted=True)
+    at = Span(source.path, frame.at.line)
+    text, line = frame.expression, source.line(frame.at.line)
+    if text and line.count(text) == 1:
+        start = line.index(text)
+        at = Span(at.path, at.line, start, at.line, start + len(text))
+        marked = source.at(at, ast.expr)
+        call = source.parent(marked) if marked is not None else None
+        if isinstance(call, ast.Call) and call.func is marked:  # TorchScript marks what is called
+            at = source.span(call)
+    return frame._replace(at=at, is_quoted=True)

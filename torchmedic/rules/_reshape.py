@@ -78,19 +78,26 @@ def _names_layer(failure: Failure, layer: ModuleCall) -> bool:
 
 
 def _insertion(source: Source, call: ast.Call) -> Edit:
-    """`nn.Flatten(), ` before an argument of Sequential, on a line of its own where the argument has one."""
+    """`nn.Flatten(), ` before an argument of Sequential, on a line of its own where the argument has one; a Sequential
+    of both where the layer stands alone.
+    """
     here = source.span(call)
     function = source.code(call.func)
-    flatten = (
-        f"{function[: -len('Linear')]}Flatten()" if function.endswith("Linear") else "nn.Flatten()"
-    )
+    head = function[: -len("Linear")] if function.endswith("Linear") else "nn."
     parent = source.parent(call)
-    is_method = isinstance(parent, ast.Call) and isinstance(parent.func, ast.Attribute)
-    if isinstance(parent, ast.Call) and is_method and source.code(parent.func).endswith(".append"):
-        return source.insert_statement(parent, f"{source.code(parent.func)}({flatten})")
+    if isinstance(parent, ast.Call) and source.code(parent.func).endswith(".append"):
+        return source.insert_statement(parent, f"{source.code(parent.func)}({head}Flatten())")
+    is_item = isinstance(parent, (ast.List, ast.Tuple)) and not any(
+        isinstance(item, ast.Constant) for item in parent.elts
+    )
+    if not is_item and not (
+        isinstance(parent, ast.Call) and source.code(parent.func).endswith("Sequential")
+    ):
+        return source.replace(call, f"{head}Sequential({head}Flatten(), {source.code(call)})")
     indent = source.line(here.line)[: here.column]
     gap = " " if indent.strip() else "\n" + indent
-    return Edit(Span(here.path, here.line, here.column, here.line, here.column), f"{flatten},{gap}")
+    text = f"{head}Flatten(),{gap}"
+    return Edit(Span(here.path, here.line, here.column, here.line, here.column), text)
 
 
 def _features_edit(

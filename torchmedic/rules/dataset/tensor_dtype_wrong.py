@@ -361,7 +361,8 @@ def number_type_is_wrong(failure: Failure) -> Iterator[Diagnosis]:
             evidence = (held(found, found.tensor, wanted),)
         facts["argument"] = found.code
         at, born, fixes = born_at(failure, found, facts, wanted)
-        fixes = (*fixes, *opposite(found)) if name == "minus" else fixes
+        turned = opposite(found) if name == "minus" else ()
+        at, fixes = (turned[0].edits[0].span, (*turned, *fixes)) if turned else (at, fixes)
         evidence = (*evidence, *born)
     layer = failure.failing
     if layer is not None:

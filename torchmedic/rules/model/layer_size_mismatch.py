@@ -25,6 +25,7 @@ from torchmedic.rules._sizes import (
     split,
 )
 from torchmedic.rules._unbatched import unbatched
+from torchmedic.rules._weights import weight_change
 
 rule = Rule(
     code="TM201",
@@ -344,6 +345,8 @@ def sizes_disagree(failure: Failure) -> Iterator[Diagnosis]:
                 at = fixes[0].edits[0].span if fixes else at
         elif layer.made_at is not None:
             at = layer.made_at
+    elif weight := weight_change(failure, facts.get("in_features"), facts.get("given")):
+        at, fixes = weight[0], (weight[1],)
     yield Diagnosis(
         rule,
         at,

@@ -1,12 +1,12 @@
-import ast
 import re
 from collections.abc import Iterator, Mapping
 
 from torchmedic.model import Diagnosis, Evidence, Fix, Rule, Severity, Span, Table, Text, Variant
-from torchmedic.observed import Failure, Loader, Source, Tensor
+from torchmedic.observed import Failure, Loader, Tensor
 from torchmedic.observed.origin import origins
 from torchmedic.observed.project import Project
 from torchmedic.observed.settings import option_default
+from torchmedic.rules._batches import Size, taken_at_once
 from torchmedic.rules._flow import failing_call
 from torchmedic.rules._resize import constant
 
@@ -186,6 +186,9 @@ _LARGEST = Text(
     en="the largest tensor of the failing line: `{name}` {shape} {dtype}, {size}",
     ko="실패한 줄에서 가장 큰 텐서: `{name}` {shape} {dtype}, {size}",
 )
+_TAKERS = [
+    f"{head}{name}" for head in ("torch.utils.data.", "") for name in ("DataLoader", "BatchSampler")
+]
 _NUMBER = Text(en="`{name}` is {value}", ko="`{name}` 값은 {value} 입니다")
 _BATCH = Text(en="lower the batch size to {size}", ko="배치 크기를 {size} 값으로 줄이기")
 
@@ -277,48 +280,62 @@ def _largest_expression(failure: Failure) -> Span | None:
 def _batch_size(failure: Failure, asked: object) -> tuple[Span, tuple[Fix, ...]] | None:
     """The number that sets the batch size, if the failing operands carry it; lowered until the request is modest."""
     loader = next((x for x in failure.loaders if x.batch_size), None)
-    frame = failure.user_frame
-    if frame is None:
+    if failure.user_frame is None:
         return None
+    carried = _carried(failure)
     found = _declared(failure, loader)
-    if found is None:
+    if found is None or found[2] not in carried:
+        found = taken_at_once(failure, {size for t in _operands(failure) for size in t.shape[:2]})
+    if found is None or found[2] < 2:
         return None
     source, node, size = found
-    if not _carries(failure, size) or size < 2:
-        return None
-    if isinstance(asked, int) and asked / size > MODEST:
+    power = _power(failure, size)
+    if isinstance(asked, int) and asked / size**power > MODEST:
         return None  # one sample alone asks for too much
     lower: int = 2 ** ((size - 1).bit_length() - 1)
-    while isinstance(asked, int) and lower > 1 and asked * lower / size > MODEST:
+    while isinstance(asked, int) and lower > 1 and asked * (lower / size) ** power > MODEST:
         lower //= 2
     at = source.span(node)
     return at, (Fix((source.replace(node, str(lower)),), _BATCH.fill(size=lower)),)
 
 
-def _declared(failure: Failure, loader: Loader | None) -> tuple[Source, ast.expr, int] | None:
-    """The literal behind `DataLoader(…, batch_size=…)`, or the default of a `--batch-size` option."""
+def _declared(failure: Failure, loader: Loader | None) -> Size | None:
+    """The literal behind `DataLoader(…, batch_size=…)` or `BatchSampler(…)`, or the default of a `--batch-size` option."""
     project = Project(failure)
     outer = next((f for f in failure.frames if f.is_user), None)
     for source in project.sources():
-        for call in source.calls("torch.utils.data.DataLoader", "DataLoader"):
+        for call in source.calls(*_TAKERS):
             value = next((k.value for k in call.keywords if k.arg == "batch_size"), None)
             value = value or (call.args[1] if len(call.args) > 1 else None)
             for origin in origins(failure, outer, value, source) if value and outer else ():
                 size = constant(origin.node)
                 if size is not None and (loader is None or size == loader.batch_size):
-                    return origin.source, origin.node, size
+                    return Size(origin.source, origin.node, size)
     option = option_default(project, "batch_size")
     size = constant(option[1]) if option else None
-    return (*option, size) if option and size is not None else None
+    return Size(*option, size) if option and size is not None else None
 
 
-def _carries(failure: Failure, size: int) -> bool:
-    """True if a tensor in the user's frames has the batch size among its first two dimensions."""
-    shapes = (
-        t.shape
+def _carried(failure: Failure) -> set[int]:
+    """The first two sizes of every tensor in the user's frames."""
+    return {
+        size
         for f in failure.frames
         if f.is_user
         for v in (*f.names.values(), *f.values.values())
         for t in v.tensors()
-    )
-    return any(size in shape[:2] for shape in shapes)
+        for size in t.shape[:2]
+    }
+
+
+def _operands(failure: Failure) -> list[Tensor]:
+    """The tensors that the failing line names or makes."""
+    frame = failure.user_frame
+    values = (*frame.names.values(), *frame.parts.values()) if frame else ()
+    return [t for v in values for t in v.tensors()]
+
+
+def _power(failure: Failure, size: int) -> int:
+    """How the largest tensor of the failing line grows with the size: 2 for (size, size), else 1."""
+    largest = max(_operands(failure), key=lambda t: t.bytes, default=None)
+    return max(1, largest.shape.count(size)) if largest is not None else 1
