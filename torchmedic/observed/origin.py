@@ -24,7 +24,7 @@ from torchmedic.observed.scopes import (
     returned,
     yielded,
 )
-from torchmedic.observed.settings import field_value, option_default, own_attribute
+from torchmedic.observed.settings import class_setting, field_value, option_default, own_attribute
 from torchmedic.observed.source import Function, Source
 
 DEPTH = 40
@@ -221,7 +221,8 @@ class _Tracer:
         elif node.attr in ("T", "mT", "H", "real", "data", "values", "shape"):
             yield source, node.value, path, frame
         else:
-            setting = self._setting(source, node, frame)
+            setting = class_setting(self.project, source, node)
+            setting = setting or self._setting(source, node, frame)
             if setting is not None:
                 yield *setting, path, None
 
@@ -384,8 +385,7 @@ class _Tracer:
 
     def _loader(self, source: Source, iterable: ast.expr) -> Loader | None:
         code = source.code(iterable)
-        named = [loader for loader in self.failure.loaders if loader.name == code]
-        return named[0] if named else None
+        return next((loader for loader in self.failure.loaders if loader.name == code), None)
 
     def _returned_item(
         self, dataset: Defined, path: Path

@@ -151,9 +151,9 @@ def returned(function: ast.AST) -> list[ast.expr]:
 
 
 def yielded(function: ast.AST) -> list[ast.expr]:
-    return [
-        n.value for n in own_nodes(function) if isinstance(n, ast.Yield) and n.value is not None
-    ]
+    """What a generator yields; of `yield from x` the x whose elements it yields."""
+    kinds = (ast.Yield, ast.YieldFrom)
+    return [n.value for n in own_nodes(function) if isinstance(n, kinds) and n.value is not None]
 
 
 def is_module(source: Source, node: ast.expr) -> bool:

@@ -36,6 +36,15 @@ def field_value(project: Project, owner: Defined, name: str) -> tuple[Source, as
     return None
 
 
+def class_setting(
+    project: Project, source: Source, node: ast.Attribute
+) -> tuple[Source, ast.expr] | None:
+    """The default of `Setup.width`, read from the class itself."""
+    name = source.name(node.value)
+    owner = project.definition(source, name) if name else None
+    return field_value(project, owner, node.attr) if owner is not None else None
+
+
 def own_attribute(
     project: Project, owner: Defined, name: str
 ) -> tuple[Source, ast.expr, tuple[int | str, ...]] | None:

@@ -22,9 +22,9 @@ def squeezed_batch(failure: Failure) -> tuple[Origin, ast.Call] | None:
     With one sample in the batch it drops the batch dimension too. For `loss.backward()`, the call that made the loss
     counts. None from text alone, and for errors that have nothing to do with sizes.
     """
-    if not failure.is_live or not re.search(_OF_SIZES, failure.message):
+    if not failure.is_live or failure.type not in ("RuntimeError", "ValueError", "IndexError"):
         return None
-    if not _has_batch_of_one(failure):
+    if not re.search(_OF_SIZES, failure.message) or not _has_batch_of_one(failure):
         return None
     for argument in _arguments(failure):
         for origin, call in method_calls(argument.origins(failure), "squeeze"):
