@@ -45,6 +45,7 @@ class Expressions(Operators):
     def unknown(self, *inputs: Value, why: str = "", hint: str = "") -> Unknown:
         """Something that was computed from these."""
         data = data_of(*inputs)
+        self.note_use(*data)
         return Unknown(
             None if data else False,
             frozenset().union(*(d.calls for d in data)),
@@ -63,7 +64,7 @@ class Expressions(Operators):
     def _joinedstr(self, node: ast.JoinedStr) -> Value:
         for part in node.values:
             if isinstance(part, ast.FormattedValue):
-                self.evaluate(part.value)
+                self.note_use(self.evaluate(part.value))
         return Unknown(hint="str")
 
     def _name(self, node: ast.Name) -> Value:

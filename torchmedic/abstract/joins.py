@@ -108,6 +108,7 @@ def _tensors(values: list[Tensor]) -> Tensor:
         is_parameter=first.is_parameter if same("is_parameter") else False,
         kind=first.kind if same("kind") else "Tensor",
         owners=frozenset().union(*(v.owners for v in values)),
+        activations=frozenset().union(*(v.activations for v in values)),
     )
 
 

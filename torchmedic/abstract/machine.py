@@ -101,6 +101,7 @@ class State:
         self.strict: list[
             tuple[int, int, list[Any]]
         ] = []  # numbers of branches and frames, and exits
+        self.used: set[int] = set()  # numbers of activations whose results go elsewhere than a loss
         self.growths: list[Any] = []  # loops whose lists are watched, outermost first
         self.requests: list[Any] = []  # items that loaders ask for, outermost first
         self.reported: set[int] = set()  # class statements of Datasets whose event was emitted
@@ -248,6 +249,14 @@ class State:
                 facts,
             )
         )
+
+    def note_use(self, *values: Value) -> None:
+        """Something else than a loss, or the order of the elements, depends on these values."""
+        for value in values:
+            for number in getattr(value, "activations", ()):
+                if number not in self.used:
+                    self.used.add(number)
+                    self.emit("use", value, number=number)
 
     def is_new_failure(self, kind: str) -> bool:
         """True once for each place, and not in a `try`: what fails there may be meant."""

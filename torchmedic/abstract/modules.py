@@ -261,9 +261,15 @@ class Modules(Managers):
         through: tuple[str, ...] = (),
         library: str = "torch",
         is_contiguous: bool | None = True,
+        is_use: bool = True,
     ) -> Tensor:
-        """The result of an operation: it carries a graph if an input or a parameter does, and gradients are on."""
+        """The result of an operation: it carries a graph if an input or a parameter does, and gradients are on.
+
+        `is_use`: its values depend on more than the order of the inputs' elements.
+        """
         data = data_of(*inputs)
+        if is_use:
+            self.note_use(*data)
         first = next((d for d in data if isinstance(d, Tensor)), None)
         graph = self.graph_of(data, has_parameters)
         is_floating = not dtype or dtype.startswith(("float", "bfloat", "complex"))

@@ -44,10 +44,12 @@ class Notes(Failures):
         return super().call_method(bound, arguments)
 
     def _forward(self, module: Object, arguments: Arguments) -> Value:
+        from torchmedic.abstract.tables.activations import note_raw
         from torchmedic.abstract.tables.fits import note_fit
 
         before = len(self.failures)
         result = super()._forward(module, arguments)
+        note_raw(module, result)
         if module.cls is None and len(self.failures) == before:
             note_fit(self, module, arguments)
         return result

@@ -103,7 +103,7 @@ class Machine(Notes):
                         self.frame.node = (
                             value.node.body[0] if isinstance(value.node.body, list) else None
                         )
-                        self.call_function(value, Arguments(NOWHERE, [], {}))
+                        self.note_use(self.call_function(value, Arguments(NOWHERE, [], {})))
                 elif isinstance(value, Class) and value.source is main.source:
                     self._uncalled_methods(value)
             remaining(self, [v for v in main.scope.values() if isinstance(v, Class)])
@@ -131,7 +131,7 @@ class Machine(Notes):
             elif function.name == "__getitem__":
                 self.call_function(function, Arguments(NOWHERE, [Number()], {}), made)
             else:
-                self.call_function(function, Arguments(NOWHERE, [], {}), made)
+                self.note_use(self.call_function(function, Arguments(NOWHERE, [], {}), made))
 
     def call_function(
         self, function: Function, arguments: Arguments, receiver: Value | None = None

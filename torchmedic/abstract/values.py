@@ -70,7 +70,8 @@ class Unknown(Data):
 class Tensor(Data):
     """`shape` None: unknown rank. `dtype` as PyTorch writes it, without "torch."; "" if unknown.
 
-    `through`: the last operations that matter to a loss ("softmax", "sigmoid", "log_softmax", "argmax").
+    `through`: the last operations that matter to a loss ("softmax", "sigmoid", "log_softmax", "argmax", "linear").
+    `activations`: the numbers of the events of those softmaxes and the like that these values are the result of.
     `made`: where it got its dtype. `owners`: ids of the modules whose parameter it is.
     """
 
@@ -85,6 +86,7 @@ class Tensor(Data):
     is_parameter: bool = False
     kind: str = "Tensor"
     owners: frozenset[int] = NOTHING
+    activations: frozenset[int] = NOTHING
 
 
 @dataclass(frozen=True)

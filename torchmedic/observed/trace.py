@@ -10,6 +10,7 @@ from torchmedic.observed.failure import Failure
 from torchmedic.observed.source import Source
 
 Kind = Literal[
+    "argmax",  # of the result of a softmax or the like
     "accumulate",  # `total += loss`, `losses.append(loss)`: subject is the container
     "backward",
     "call",  # of a root module: a model or a loss with parameters
@@ -31,7 +32,8 @@ Kind = Literal[
     "softmax",
     "step",
     "train",
-    "view",
+    "use",  # the result of a softmax or the like goes elsewhere than into a loss or an order of its elements
+    "view",  # or `reshape`; `order`: what `permute` would need
     "zero_grad",
 ]
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from torchmedic.abstract.describe import describe
 from torchmedic.abstract.sizes import Size
+from torchmedic.abstract.tables.losses import column
 from torchmedic.abstract.values import Const, Number, Tensor, Unknown, Value
 
 if TYPE_CHECKING:
@@ -149,7 +150,13 @@ def compared(machine: Machine, left: Value, right: Value) -> Value:
     shape = one.shape
     if isinstance(left, Tensor) and isinstance(right, Tensor):
         shape, _ = broadcast(left.shape, right.shape)
-        machine.emit("compare", left=describe(left), right=describe(right))
+        machine.emit(
+            "compare",
+            left=describe(left),
+            right=describe(right),
+            column={"input": "left", "target": "right"}.get(column(left, right), ""),
+            from_model=(bool(left.calls), bool(right.calls)),
+        )
     elif not isinstance(left, (Const, Number, Tensor)) or not isinstance(
         right, (Const, Number, Tensor)
     ):

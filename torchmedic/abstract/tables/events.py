@@ -73,6 +73,8 @@ def _graph(data: list[Data]) -> bool | None:
 
 def converted(machine: Machine, value: Data, how: str) -> None:
     """A value leaves the graph: `.item()`, `.detach()`, `.numpy()`, `float(x)`."""
+    if how not in ("detach", "numpy"):
+        machine.note_use(value)
     if value.calls or value.graph:
         machine.emit("convert", value, how=how, graph=value.graph, calls=value.calls)
 

@@ -13,6 +13,7 @@ from torchmedic.abstract.registry import (
     function,
 )
 from torchmedic.abstract.sizes import Size
+from torchmedic.abstract.tables.activations import activated
 from torchmedic.abstract.tables.events import constant, drawn
 from torchmedic.abstract.tables.layers import _CTYPES, linear
 from torchmedic.abstract.tables.tensors import same
@@ -38,29 +39,14 @@ for _name in KEEPING:
     _keeping(_name)
 
 
-def through(machine: Machine, value: Value | None, name: str, dim: object) -> Value:
-    """A softmax, sigmoid or log_softmax."""
-    shape = value.shape if isinstance(value, Tensor) else None
-    dtype = value.dtype if isinstance(value, Tensor) else ""
-    machine.emit(
-        "softmax",
-        value,
-        function_kind=name,
-        dim=dim,
-        rank=len(shape) if shape is not None else None,
-    )
-    return machine.derived(value or Unknown(), shape=shape, dtype=dtype, through=(name,))
-
-
 def _activation(name: str) -> None:
     def work(machine: Machine, arguments: Arguments) -> Value:
-        given = arguments.get(1, "dim")
-        return through(machine, arguments.get(0, "input"), name, constant(given))
+        return activated(machine, arguments.get(0, "input"), name, arguments.get(1, "dim"))
 
     function(f"torch.nn.functional.{name}", f"torch.{name}")(work)
 
     def on_tensor(machine: Machine, tensor: Tensor, arguments: Arguments) -> Value:
-        return through(machine, tensor, name, constant(arguments.get(0, "dim")))
+        return activated(machine, tensor, name, arguments.get(0, "dim"))
 
     TENSOR_METHODS[name] = on_tensor
 
@@ -185,4 +171,4 @@ def _stack(machine: Machine, arguments: Arguments) -> Value:
 
 
 assert FUNCTIONS and DEFAULTS is not None
-__all__ = ["_CTYPES", "Const", "linear", "same", "through"]
+__all__ = ["_CTYPES", "Const", "linear", "same"]

@@ -27,8 +27,14 @@ def indexed(machine: Machine, value: Tensor, key: Value) -> Value:
         _check_bounds(machine, value, keys)
         dtype = value.dtype
     result = machine.derived(
-        value, shape=shape, dtype=dtype, library=value.library, through=value.through
+        value,
+        shape=shape,
+        dtype=dtype,
+        library=value.library,
+        through=value.through,
+        is_use=False,
     )
+    result.activations = value.activations
     result.owners = value.owners
     return result
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from torchmedic.abstract.expressions import size_of
 from torchmedic.abstract.registry import BASES, DEFAULTS, called, constructor, made
 from torchmedic.abstract.sizes import Size, number
+from torchmedic.abstract.tables.activations import activated
 from torchmedic.abstract.values import (
     Arguments,
     Const,
@@ -280,17 +281,8 @@ called("p=0.5, inplace=False", *(f"torch.nn.{n}" for n in (
 
 def _through(name: str) -> Any:
     def work(machine: Machine, layer: Object, arguments: Arguments) -> Value:
-        value = first(arguments)
-        shape = value.shape if isinstance(value, Tensor) else None
-        dtype = value.dtype if isinstance(value, Tensor) else ""
-        machine.emit(
-            "softmax",
-            layer,
-            function_kind=name,
-            dim=plain(setting(layer, "dim")),
-            rank=len(shape) if shape else None,
-        )
-        return machine.derived(value, shape=shape, dtype=dtype, through=(name,))
+        dim = Const(-3) if layer.type_name == "Softmax2d" else setting(layer, "dim")
+        return activated(machine, first(arguments), name, dim, layer)
 
     return work
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from torchmedic.abstract.sizes import number
-from torchmedic.abstract.values import Tensor
+from torchmedic.abstract.values import Tensor, Value
 
 if TYPE_CHECKING:
     from torchmedic.abstract.program import Machine
 
+ELEMENT_WISE = ("MSELoss", "L1Loss", "SmoothL1Loss", "HuberLoss")
 _SAME_SHAPE = ("BCELoss", "BCEWithLogitsLoss")
 _NAMES = {
     "float32": "Float",
@@ -20,6 +21,21 @@ _NAMES = {
     "bool": "Bool",
 }
 _NAMES |= {"float16": "Half", "int16": "Short", "int8": "Char"}
+
+
+def column(given: Value | None, target: Value | None) -> str:
+    """Which one is (N, 1) where the other is (N): together they are spread into N x N. "" for neither."""
+    if not isinstance(given, Tensor) or not isinstance(target, Tensor):
+        return ""
+    for name, tall, flat in (
+        ("input", given.shape, target.shape),
+        ("target", target.shape, given.shape),
+    ):
+        if tall is None or flat is None or len(tall) != 2 or len(flat) != 1:
+            continue
+        if tall[1].constant == 1 and tall[0] == flat[0] and flat[0].constant != 1:
+            return name
+    return ""
 
 
 def check(machine: Machine, kind: str, given: Tensor, target: Tensor) -> None:

@@ -224,24 +224,32 @@ LOSSES = {
     "SmoothL1Loss": "size_average=None, reduce=None, reduction='mean', beta=1.0",
     "HuberLoss": "reduction='mean', delta=1.0",
     "KLDivLoss": "size_average=None, reduce=None, reduction='mean', log_target=False",
+    "CTCLoss": "blank=0, reduction='mean', zero_infinity=False",
     "MultiLabelSoftMarginLoss": "weight=None, size_average=None, reduce=None, reduction='mean'",
     "MultiMarginLoss": "p=1, margin=1.0, weight=None, size_average=None, reduce=None, reduction='mean'",
 }
 FUNCTIONAL_LOSSES = {
     "cross_entropy": "CrossEntropyLoss", "nll_loss": "NLLLoss", "binary_cross_entropy": "BCELoss",
     "binary_cross_entropy_with_logits": "BCEWithLogitsLoss", "mse_loss": "MSELoss", "l1_loss": "L1Loss",
-    "smooth_l1_loss": "SmoothL1Loss", "huber_loss": "HuberLoss", "kl_div": "KLDivLoss",
+    "smooth_l1_loss": "SmoothL1Loss", "huber_loss": "HuberLoss", "kl_div": "KLDivLoss", "ctc_loss": "CTCLoss",
 }  # fmt: skip
 
 
-def loss_of(machine: Machine, kind: str, reduction: object, arguments: Arguments) -> Value:
-    """One loss of an input and a target; what doesn't fit raises as PyTorch does."""
-    from torchmedic.abstract.tables.losses import check
+def loss_of(
+    machine: Machine,
+    kind: str,
+    reduction: object,
+    arguments: Arguments,
+    made: Object | None = None,
+) -> Value:
+    """One loss of an input and a target; what doesn't fit raises as PyTorch does. `made`: the module, if it is one."""
+    from torchmedic.abstract.tables.losses import ELEMENT_WISE, check, column
 
-    given, target = arguments.get(0, "input"), arguments.get(1, "target")
+    given = arguments.get(0, "input", "log_probs")
+    target = arguments.get(1, "target", "targets")
     machine.emit(
         "loss",
-        None,
+        made,
         loss=kind,
         reduction=reduction,
         input=describe(given) if given is not None else None,
@@ -250,6 +258,10 @@ def loss_of(machine: Machine, kind: str, reduction: object, arguments: Arguments
         target_through=getattr(target, "through", ()),
         calls=getattr(given, "calls", frozenset()),
         input_graph=getattr(given, "graph", None),
+        activations=getattr(given, "activations", frozenset()),
+        column=column(given, target) if kind in ELEMENT_WISE else "",
+        made=made.made[0].at if made is not None and made.made else None,
+        has_names=not arguments.args,
     )
     if isinstance(given, Tensor) and isinstance(target, Tensor):
         check(machine, kind, given, target)
@@ -263,14 +275,15 @@ def loss_of(machine: Machine, kind: str, reduction: object, arguments: Arguments
     ):
         shape = given.shape
     dtype = given.dtype if isinstance(given, Tensor) else ""
-    return machine.derived(*(v for v in (given, target) if v is not None), shape=shape, dtype=dtype)
+    parts = [v for v in (given, target) if v is not None]
+    machine.note_use(*parts[1:])
+    return machine.derived(*parts, shape=shape, dtype=dtype, is_use=False)
 
 
 def _loss_call(machine: Machine, thing: Object, arguments: Arguments) -> Value:
     given = thing.settings.get("reduction")
-    return loss_of(
-        machine, thing.type_name, constant(given) if given is not None else "mean", arguments
-    )
+    reduction = constant(given) if given is not None else "mean"
+    return loss_of(machine, thing.type_name, reduction, arguments, thing)
 
 
 for _name, _signature in LOSSES.items():

@@ -322,6 +322,7 @@ def _nothing(machine: Machine, thing: Object, arguments: Arguments) -> Value:
           "builtins.hash", "builtins.id", "builtins.format", "builtins.hasattr")  # fmt: skip
 def _print(machine: Machine, arguments: Arguments) -> Value:
     called = arguments.node.func if isinstance(arguments.node, ast.Call) else None
+    machine.note_use(*arguments.args)
     if isinstance(called, ast.Name) and called.id == "setattr" and len(arguments.args) == 3:
         thing, name, value = arguments.args
         if isinstance(name, Const):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from torchmedic.abstract.expressions import size_of
 from torchmedic.abstract.registry import tensor_method
 from torchmedic.abstract.sizes import Size
+from torchmedic.abstract.tables.activations import ordered
 from torchmedic.abstract.tables.events import constant
 from torchmedic.abstract.tables.tensors import same, sizes_in
 from torchmedic.abstract.values import (
@@ -37,11 +38,11 @@ def reduced(
         return same(machine, tensor, (), dtype=dtype, through=())
     dims = sizes_in([given])
     if tensor.shape is None or dims is None or None in dims:
-        return same(machine, tensor, None, dtype=dtype)
+        return same(machine, tensor, None, dtype=dtype, through=())
     rank = len(tensor.shape)
     places = [d.constant for d in dims if d is not None]
     if any(p is None or not -rank <= p < rank for p in places):
-        return same(machine, tensor, None, dtype=dtype)
+        return same(machine, tensor, None, dtype=dtype, through=())
     gone = {p % rank for p in places if p is not None}
     shape = tuple(
         Size.of(1) if i in gone else s for i, s in enumerate(tensor.shape) if keep or i not in gone
@@ -54,7 +55,11 @@ def _reduction(*names: str, dtype: str = "") -> None:
         kind = dtype
         if not kind and tensor.dtype.startswith(("int", "uint", "bool")) and names[0] == "sum":
             kind = "int64"
-        result = reduced(machine, tensor, arguments, kind)
+        if names[0] == "argmax":
+            read = ordered(machine, tensor, constant(arguments.get(0, "dim", "axis")))
+        else:
+            read = tensor
+        result = reduced(machine, read, arguments, kind)
         if kind in ("int64", "bool") and isinstance(result, Tensor):
             result.graph = False
         return result
@@ -85,14 +90,19 @@ def _max(machine: Machine, tensor: Tensor, arguments: Arguments) -> Value:
                 shape = None
         elif name == "kthvalue":
             shape = None
-        first = same(machine, tensor, shape)
-        return Sequence("tuple", (first, same(machine, tensor, shape, dtype="int64", graph=False)))
+        plain = ordered(machine, tensor, constant(arguments.get(int(name != "sort"), "dim")))
+        values = same(machine, plain, shape, through=(), activations=tensor.activations)
+        places = same(machine, plain, shape, dtype="int64", graph=False, through=())
+        return Sequence("tuple", (values, places))
     given = arguments.get(0, "dim")
     if given is None or isinstance(given, Tensor):
         shape = () if given is None else tensor.shape
-        return same(machine, tensor, shape)
-    first_part = reduced(machine, tensor, arguments)
-    second = reduced(machine, tensor, arguments, "int64")
+        return same(machine, tensor, shape, through=())
+    plain = ordered(machine, tensor, constant(given))
+    first_part = reduced(machine, plain, arguments)
+    second = reduced(machine, plain, arguments, "int64")
+    if isinstance(first_part, Tensor):
+        first_part.activations = tensor.activations
     if isinstance(second, Tensor):
         second.graph = False
         second.through = ("argmax",)

@@ -10,6 +10,7 @@ from torchmedic.abstract.expressions import size_of
 from torchmedic.abstract.registry import TENSOR_METHODS, function, tensor_method
 from torchmedic.abstract.sizes import Size, number, product
 from torchmedic.abstract.tables.events import constant, converted
+from torchmedic.abstract.tables.views import merges, noted
 from torchmedic.abstract.values import (
     Arguments,
     Const,
@@ -66,9 +67,13 @@ def sizes_in(values: list[Value]) -> list[Size | None] | None:
 
 
 def same(machine: Machine, tensor: Tensor, shape: Shape | None, **changes: Any) -> Tensor:
-    """A result with the tensor's dtype, library and history."""
-    result = machine.derived(tensor, shape=shape, dtype=tensor.dtype, library=tensor.library)
-    result.through = tensor.through
+    """A result with the tensor's dtype, library and history: the same values, unless `through` is among the changes."""
+    is_use = "through" in changes
+    result = machine.derived(
+        tensor, shape=shape, dtype=tensor.dtype, library=tensor.library, is_use=is_use
+    )
+    if not is_use:
+        result.through, result.activations = tensor.through, tensor.activations
     result.owners = tensor.owners
     for name, value in changes.items():
         setattr(result, name, value)
@@ -126,15 +131,14 @@ def _invalid(machine: Machine, sizes: list[Size], total: Size) -> None:
 
 @tensor_method("view")
 def _view(machine: Machine, tensor: Tensor, arguments: Arguments) -> Value:
-    machine.emit("view", tensor, rank=len(tensor.shape) if tensor.shape is not None else None)
-    result = reshaped(machine, tensor, arguments)
+    result = _viewed(machine, tensor, arguments)
     if (
         tensor.is_contiguous is False
         and isinstance(result, Tensor)
         and tensor.shape is not None
         and result.shape
         and tensor.library == "torch"
-        and _merges(tensor.shape, result.shape)
+        and merges(tensor.shape, result.shape)
     ):
         machine.fail(
             "RuntimeError",
@@ -144,14 +148,13 @@ def _view(machine: Machine, tensor: Tensor, arguments: Arguments) -> Value:
     return result
 
 
-def _merges(old: Shape, new: Shape) -> bool:
-    """True if dimensions are put together: a permuted tensor can't be viewed so."""
-    return len(new) < len(old) and all(s.constant != 1 for s in old)
-
-
 @tensor_method("reshape")
 def _reshape(machine: Machine, tensor: Tensor, arguments: Arguments) -> Value:
-    return reshaped(machine, tensor, arguments)
+    return _viewed(machine, tensor, arguments)
+
+
+def _viewed(machine: Machine, tensor: Tensor, arguments: Arguments) -> Value:
+    return noted(machine, tensor, reshaped(machine, tensor, arguments))
 
 
 def flattened(machine: Machine, value: Value, start: Value | None, end: Value | None) -> Value:
@@ -258,10 +261,21 @@ def _kept(*names: str, **changes: Any) -> None:
 
 
 _kept("contiguous", is_contiguous=True)
-_kept("clone", "abs", "neg", "exp", "log", "sqrt", "pow", "square", "clamp", "clip", "relu", "tanh", "sin", "cos",
-      "float_power", "nan_to_num", "masked_fill", "masked_fill_", "requires_grad_", "cuda", "cpu", "pin_memory", "flip", "roll",
-      "relu_", "clamp_", "cumsum", "sign", "fill_", "zero_", "mul_", "add_", "sub_", "div_", "copy_", "normal_", "uniform_",
-      "reciprocal", "rsqrt", "erf", "log1p", "triu", "tril", "round", "floor", "ceil", "type_as", "share_memory_")  # fmt: skip
+_kept("clone", "cuda", "cpu", "pin_memory", "flip", "roll", "type_as", "share_memory_")
+_kept("abs", "neg", "exp", "log", "sqrt", "pow", "square", "clamp", "clip", "relu", "tanh", "sin", "cos", "float_power",
+      "nan_to_num", "masked_fill", "cumsum", "sign", "reciprocal", "rsqrt", "erf", "log1p", "triu", "tril", "round",
+      "floor", "ceil", through=())  # fmt: skip
+
+
+def _changed(machine: Machine, tensor: Tensor, arguments: Arguments) -> Value:
+    """In place: whoever holds the tensor sees other values from now on."""
+    machine.set(tensor, "through", ())
+    machine.set(tensor, "activations", frozenset())
+    return same(machine, tensor, tensor.shape)
+
+
+tensor_method("masked_fill_", "relu_", "clamp_", "fill_", "zero_", "mul_", "add_", "sub_", "div_", "copy_", "normal_",
+              "uniform_")(_changed)  # fmt: skip
 
 
 @tensor_method("detach", "detach_")
