@@ -10,7 +10,7 @@ from torchmedic.abstract.registry import tensor_method
 from torchmedic.abstract.sizes import Size
 from torchmedic.abstract.tables.activations import ordered
 from torchmedic.abstract.tables.events import constant
-from torchmedic.abstract.tables.tensors import same, sizes_in
+from torchmedic.abstract.tables.tensors import as_function, same, sizes_in
 from torchmedic.abstract.values import (
     Arguments,
     Const,
@@ -107,3 +107,7 @@ def _max(machine: Machine, tensor: Tensor, arguments: Arguments) -> Value:
         second.graph = False
         second.through = ("argmax",)
     return Sequence("tuple", (first_part, second))
+
+
+for _name in ("argmax", "argmin", "max", "min", "topk", "sort"):
+    as_function(_name)

@@ -372,7 +372,7 @@ def _may_be_dtype(node: ast.expr, value: Value) -> bool:
     return not any(word in text for word in ("dev", "cuda", "cpu", "gpu", "rank"))
 
 
-def _as_function(name: str) -> None:
+def as_function(name: str) -> None:
     """`torch.NAME(tensor, …)` is `tensor.NAME(…)`."""
 
     def work(machine: Machine, arguments: Arguments) -> Value:
@@ -397,4 +397,4 @@ for _name in list(TENSOR_METHODS):
         "int",
         "item",
     ):
-        _as_function(_name)
+        as_function(_name)

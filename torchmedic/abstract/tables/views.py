@@ -19,7 +19,7 @@ def noted(machine: Machine, tensor: Tensor, result: Value) -> Value:
     machine.emit(
         "view",
         tensor,
-        order=reordering(tensor.shape, after),
+        order=reordering(tensor.shape, after, is_model=bool(machine._active)),
         library=tensor.library,
         before=[number(s) for s in tensor.shape or ()],
         after=[number(s) for s in after or ()],
@@ -27,14 +27,15 @@ def noted(machine: Machine, tensor: Tensor, result: Value) -> Value:
     return result
 
 
-def reordering(before: Shape | None, after: Shape | None) -> tuple[int, ...] | None:
+def reordering(before: Shape | None, after: Shape | None, is_model: bool) -> tuple[int, ...] | None:
     """The order of dimensions that `permute` would need for this shape, where just that seems to be meant.
 
-    None if a size is moved past nothing but ones, or if all sizes are plain numbers: they may agree by chance.
+    None if a size is moved past nothing but ones, or, outside of a model, if all sizes are plain numbers: that may
+    be a demonstration.
     """
     if not before or not after or len(before) != len(after) or before == after:
         return None
-    if all(s.constant is not None for s in before):
+    if not is_model and all(s.constant is not None for s in before):
         return None
     left = list(range(len(before)))
     order = []

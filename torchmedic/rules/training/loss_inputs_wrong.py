@@ -271,7 +271,8 @@ def _mend(trace: Trace, loss: Event, one: Activation | None) -> tuple[Span, Fix 
     call = call_of(source, loss)
     fed = argument(call, 0, "input", "log_probs") if call is not None else None
     tensor = getattr(loss.facts["input"], "tensor", None)
-    if fed is None or tensor is None or (kind == "KLDivLoss" and len(tensor.shape) != 2):
+    is_flat = tensor is not None and len(tensor.shape) == 2
+    if fed is None or (kind == "KLDivLoss" and not is_flat):
         return loss.at, None
     title = Text(en="apply `log_softmax` to `{code}`", ko="`{code}` 값에 `log_softmax` 적용")
     dim = -1 if kind == "CTCLoss" else 1

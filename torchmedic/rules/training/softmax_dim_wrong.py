@@ -171,12 +171,17 @@ rule = Rule(
 @rule.on(Trace)
 def wrong_dim(trace: Trace) -> Iterator[Diagnosis]:
     for one in {a.at: a for a in activations(trace).values()}.values():
-        if one.kind not in _KINDS:
+        if one.kind not in _KINDS or _is_too_many(trace, one):
             continue
         if all(event.facts["is_implicit"] for event in one.events):
             yield from _implicit(trace, one)
         elif (witness := _over_batch(trace, one)) is not None:
             yield _batch(trace, one, *witness)
+
+
+def _is_too_many(trace: Trace, one: Activation) -> bool:
+    """True where it should go altogether: the loss applies a softmax itself, TM321 tells it."""
+    return any(loss.facts["loss"] == "CrossEntropyLoss" for loss in losses_of(trace, one))
 
 
 def _call(trace: Trace, one: Activation) -> tuple[Source, ast.Call] | None:
