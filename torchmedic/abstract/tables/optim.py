@@ -104,6 +104,11 @@ def _scheduler(machine: Machine, thing: Object, arguments: Arguments) -> Value:
 
 def _scheduler_step(machine: Machine, thing: Object, arguments: Arguments) -> Value:
     optimizer = thing.settings.get("optimizer")
+    if thing.type_name == "ReduceLROnPlateau" and arguments.is_complete and not arguments.all():
+        machine.fail(
+            "TypeError",
+            "ReduceLROnPlateau.step() missing 1 required positional argument: 'metrics'",
+        )
     machine.emit(
         "scheduler_step",
         thing,
