@@ -32,7 +32,6 @@ NOT_SEEN_IN_SOURCE: set[str] = {
     "dataloader-worker-died",
     "worker-pickling-refused",
     "main-guard-missing",
-    "hidden-state-size-wrong",
     "device-mismatch",
     "checkpoint-keys-mismatch",
     "checkpoint-loading-refused",
@@ -40,7 +39,6 @@ NOT_SEEN_IN_SOURCE: set[str] = {
     "graph-used-twice",
     "inplace-changes-saved-tensor",
     "class-label-out-of-range",
-    "class-label-shape-wrong",
     "embedding-index-out-of-range",
 }
 PARTICLES = "을|를|은|는|이|가|과|와|으로|로"

@@ -56,7 +56,16 @@ class Bindings(Expressions):
         elif isinstance(thing, (Object, Class)):
             self.write(thing.attributes, name, value)
         elif isinstance(thing, Tensor) and name == "requires_grad":
-            self.set(thing, "graph", self.truth(value))
+            self.require_grad(thing, self.truth(value))
+        elif isinstance(thing, Tensor) and name == "data" and isinstance(value, Tensor):
+            for field in ("shape", "dtype", "strides", "is_contiguous"):
+                self.set(thing, field, getattr(value, field))
+
+    def require_grad(self, tensor: Tensor, wanted: bool | None) -> None:
+        self.set(tensor, "graph", wanted)
+
+    def assign_into(self, tensor: Tensor, value: Value) -> None:
+        """`tensor[…] = value`."""
 
     def _assign_item(self, holder: Value, key: Value, value: Value) -> None:
         if isinstance(holder, Dict):
@@ -65,6 +74,8 @@ class Bindings(Expressions):
             else:
                 rest = [holder.rest] if holder.rest is not None else []
                 self.set(holder, "rest", self.either([*rest, value]))
+        elif isinstance(holder, Tensor):
+            self.assign_into(holder, value)
         elif isinstance(holder, Object) and holder.items:
             self._replace_part(holder, key, value)
         elif isinstance(holder, Sequence) and isinstance(key, Object):

@@ -30,6 +30,8 @@ from torchmedic.observed.trace import Branch
 
 RECURSION = 2
 NO_GRAD = ("torch.no_grad", "torch.inference_mode")
+AUTOCAST = ("torch.autocast", "torch.amp.autocast", "torch.cuda.amp.autocast", "torch.cpu.amp.autocast",
+            "torch.amp.autocast_mode.autocast", "torch.cuda.amp.autocast_mode.autocast")  # fmt: skip
 MANAGER = "contextlib.contextmanager"
 _PASSING = ("staticmethod", "classmethod", "property")
 # Functions that look at an object and leave it alone.
@@ -177,6 +179,9 @@ class Calls(Definitions):
                 grad = False
             elif decorator == "torch.enable_grad":
                 grad = True
+        if any(d in AUTOCAST for d in function.decorators) and not self.modes["autocast"]:
+            with self.mode("autocast", True):
+                return self._run(function, local)
         if grad is None:
             return self._run(function, local)
         with self.mode("grad", grad):

@@ -104,6 +104,8 @@ class Expressions(Operators):
             return self.object_attribute(value, name)
         if isinstance(value, Tensor):
             return self.tensor_attribute(value, name)
+        if isinstance(value, Sequence) and name in value.names and value.is_exact:
+            return value.items[value.names.index(name)]
         return self.other_attribute(value, name)
 
     def external(self, name: str) -> Value:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from torchmedic.abstract.calls import NO_GRAD, Calls
+from torchmedic.abstract.calls import AUTOCAST, NO_GRAD, Calls
 from torchmedic.abstract.values import (
     Arguments,
     Const,
@@ -43,6 +43,11 @@ class Managers(Calls):
                 with self.mode("grad", on):
                     inside(manager)
                 return
+            if manager.type in AUTOCAST:
+                given = manager.settings.get("enabled")
+                with self.mode("autocast", self.truth(given) if given is not None else True):
+                    inside(manager)
+                return
             enter = self.own_method(manager, "__enter__")
             if enter is not None:
                 value = self.call_function(enter, Arguments(enter.node, [], {}), manager)  # type: ignore[arg-type]
@@ -57,7 +62,7 @@ class Managers(Calls):
         self.unknown_manager(manager, inside)
 
     def unknown_manager(self, manager: Value, inside: Callable[[Value], None]) -> None:
-        """A manager that can't be seen may switch off gradients."""
+        """A manager that can't be seen may switch off gradients, or cast."""
         name = (
             getattr(manager, "why", "")
             or getattr(manager, "hint", "")
@@ -68,7 +73,7 @@ class Managers(Calls):
         if is_known or not self.modes["grad"]:
             inside(self.unknown(manager))
             return
-        with self.mode("grad", None):
+        with self.mode("grad", None), self.mode("autocast", None):
             inside(self.unknown(manager))
 
     def _generator_manager(self, manager: Object, inside: Callable[[Value], None]) -> None:

@@ -197,8 +197,11 @@ class Operators(State):
         if isinstance(value, Number) and isinstance(node.op, ast.USub):
             return Number(-value.size)
         if isinstance(value, Tensor):
-            return self.tensor_binary(ast.Mult(), value, Const(-1))
+            return self.tensor_unary(node.op, value)
         return self.unknown(value)
+
+    def tensor_unary(self, op: ast.unaryop, value: Tensor) -> Value:
+        raise NotImplementedError
 
     def _boolop(self, node: ast.BoolOp) -> Value:
         stops = isinstance(node.op, ast.Or)

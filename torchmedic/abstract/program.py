@@ -11,7 +11,13 @@ from torchmedic.abstract.expressions import from_size, size_of
 from torchmedic.abstract.machine import MISSING, Frame, OverBudget
 from torchmedic.abstract.modules import Row
 from torchmedic.abstract.notes import Notes
-from torchmedic.abstract.registry import METHODS, TENSOR_ATTRIBUTES, TENSOR_METHODS, canonical
+from torchmedic.abstract.registry import (
+    ARRAY_METHODS,
+    METHODS,
+    TENSOR_ATTRIBUTES,
+    TENSOR_METHODS,
+    canonical,
+)
 from torchmedic.abstract.sizes import Size
 from torchmedic.abstract.values import (
     NOWHERE,
@@ -243,7 +249,8 @@ class Machine(Notes):
     def call_method(self, bound: Bound, arguments: Arguments) -> Value:
         receiver = bound.receiver
         if isinstance(receiver, Tensor):
-            handler = TENSOR_METHODS.get(bound.name)
+            table = ARRAY_METHODS if receiver.library == "numpy" else TENSOR_METHODS
+            handler = table.get(bound.name) if receiver.library else None
             if handler is not None:
                 return handler(self, receiver, arguments)
             return self.unknown(receiver, *arguments.all())
@@ -260,6 +267,28 @@ class Machine(Notes):
         from torchmedic.abstract.tables.arithmetic import binary
 
         return binary(self, op, left, right)
+
+    def tensor_unary(self, op: ast.unaryop, value: Tensor) -> Value:
+        from torchmedic.abstract.tables.arithmetic import unary
+
+        return unary(self, op, value)
+
+    def binary_into(self, op: ast.operator, before: Value, value: Value) -> Value:
+        if isinstance(before, Tensor) and before.library == "torch":
+            from torchmedic.abstract.tables.inplace import augmented
+
+            return augmented(self, op, before, value)
+        return super().binary_into(op, before, value)
+
+    def assign_into(self, tensor: Tensor, value: Value) -> None:
+        from torchmedic.abstract.tables.inplace import assigned
+
+        assigned(self, tensor, value)
+
+    def require_grad(self, tensor: Tensor, wanted: bool | None) -> None:
+        from torchmedic.abstract.tables.inplace import set_requires_grad
+
+        set_requires_grad(self, tensor, wanted)
 
     def tensor_compare(self, left: Value, right: Value) -> Value:
         from torchmedic.abstract.tables.arithmetic import compared

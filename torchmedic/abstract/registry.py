@@ -29,6 +29,7 @@ DRAWS: dict[str, str] = {}  # class or function that draws random numbers -> fro
 METHODS: dict[tuple[str, str], ObjectHandler] = {}  # (class, method)
 MODULE_METHODS: dict[str, ObjectHandler] = {}  # of every nn.Module
 TENSOR_METHODS: dict[str, TensorHandler] = {}
+ARRAY_METHODS: dict[str, TensorHandler] = {}  # of NumPy's arrays
 TENSOR_ATTRIBUTES: dict[str, Callable[[Machine, Tensor], Value]] = {}
 
 _HOMES = (

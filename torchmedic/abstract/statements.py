@@ -68,7 +68,7 @@ class Statements(Bindings):
         before = self.evaluate(load)
         value = self.evaluate(node.value)
         self.augmented(before)
-        result = self.binary(node.op, before, value)
+        result = self.binary_into(node.op, before, value)
         if self._is_counted(before):
             soft = is_soft(before)
             result = Number(Size.fresh("n"), soft) if size_of(result) is not None else result
@@ -82,6 +82,9 @@ class Statements(Bindings):
             self.set(before, "length", result.length)
             result = before
         self.assign(node.target, result)
+
+    def binary_into(self, op: ast.operator, before: Value, value: Value) -> Value:
+        return self.binary(op, before, value)
 
     def _is_counted(self, value: Value) -> bool:
         """True for a number that a loop counts: its later values aren't known."""

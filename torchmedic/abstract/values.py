@@ -73,6 +73,7 @@ class Tensor(Data):
     `through`: the last operations that matter to a loss ("softmax", "sigmoid", "log_softmax", "argmax", "linear").
     `activations`: the numbers of the events of those softmaxes and the like that these values are the result of.
     `made`: where it got its dtype. `owners`: ids of the modules whose parameter it is.
+    `strides`: in elements; None if they are a contiguous tensor's, or unknown where `is_contiguous` is not True.
     """
 
     shape: tuple[Size, ...] | None = None
@@ -87,6 +88,7 @@ class Tensor(Data):
     kind: str = "Tensor"
     owners: frozenset[int] = NOTHING
     activations: frozenset[int] = NOTHING
+    strides: tuple[Size, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ class Content(NamedTuple):
 
 
 class Sequence(Value):
-    """A list, tuple or set. `owners`: of `model.parameters()`, the ids of the modules.
+    """A list, tuple or set. `owners`: of `model.parameters()`, the ids of the modules. `names`: of a named tuple's items.
 
     `escaped`: code that can't be seen has it, so it may be longer or shorter by now.
     """
@@ -118,9 +120,11 @@ class Sequence(Value):
         rest: Value | None = None,
         length: Size | None = None,
         owners: frozenset[int] = NOTHING,
+        names: tuple[str, ...] = (),
     ) -> None:
         super().__init__()
         self.kind = kind
+        self.names = names
         self.content = Content(items, rest, length)
         self.owners = owners
         self.escaped = False

@@ -5,15 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from torchmedic.abstract.expressions import from_size
-from torchmedic.abstract.registry import TENSOR_ATTRIBUTES, tensor_method
+from torchmedic.abstract.registry import (
+    ARRAY_METHODS,
+    FUNCTIONS,
+    METHODS,
+    TENSOR_ATTRIBUTES,
+    TENSOR_METHODS,
+)
 from torchmedic.abstract.sizes import Size, product
+from torchmedic.abstract.tables.dtypes import FLOATS, of_operands
 from torchmedic.abstract.tables.events import constant
-from torchmedic.abstract.tables.tensors import _turned, same
+from torchmedic.abstract.tables.operation import Call, Signature, answered, operation
+from torchmedic.abstract.tables.tensors import NO_GRAPH, same
+from torchmedic.abstract.tables.views import ordered
 from torchmedic.abstract.values import (
     Arguments,
     Const,
     External,
     Number,
+    Object,
     Sequence,
     Tensor,
     Unknown,
@@ -41,37 +51,118 @@ def _unknown_length(tensor: Tensor) -> Value:
     return known
 
 
-@tensor_method("size")
-def _size(machine: Machine, tensor: Tensor, arguments: Arguments) -> Value:
-    at = arguments.get(0, "dim")
-    if at is None:
+@operation("input, dim=None", "Tensor.size", is_many=True)
+def _size(call: Call) -> Value:
+    tensor = call.tensor()
+    if not call.has("dim"):
         return _size_values(tensor)
-    index = constant(at)
-    if (
-        tensor.shape is not None
-        and type(index) is int
-        and -len(tensor.shape) <= index < len(tensor.shape)
-    ):
-        return from_size(tensor.shape[index])
-    return _unknown_length(tensor) if tensor.shape is None and index == 0 else Number()
+    if tensor.shape is None:
+        return _unknown_length(tensor) if constant(call.value("dim")) == 0 else Number()
+    if not tensor.shape:
+        call.refuse("IndexError", "Dimension specified as 0 but tensor has no dimensions") if (
+            call.constant("dim") == 0
+        ) else None
+        return Number()
+    if type(constant(call.value("dim"))) is not int:
+        return Number()
+    return from_size(tensor.shape[call.dim("dim", len(tensor.shape))])
 
 
-@tensor_method("numel", "nelement")
-def _numel(machine: Machine, tensor: Tensor, arguments: Arguments) -> Value:
+def _count(machine: Machine, tensor: Tensor, arguments: Arguments | None = None) -> Value:
     return from_size(product(list(tensor.shape))) if tensor.shape is not None else Number()
 
 
-@tensor_method("dim", "ndimension")
-def _dim(machine: Machine, tensor: Tensor, arguments: Arguments) -> Value:
+def _rank(machine: Machine, tensor: Tensor, arguments: Arguments | None = None) -> Value:
     return Const(len(tensor.shape)) if tensor.shape is not None else Number()
 
 
+for _name in ("numel", "nelement"):
+    TENSOR_METHODS[_name] = _count
+for _name in ("dim", "ndimension"):
+    TENSOR_METHODS[_name] = _rank
+
+
+def _numel(machine: Machine, arguments: Arguments) -> Value:
+    value = arguments.get(0, "input")
+    return _count(machine, value) if isinstance(value, Tensor) else Number()
+
+
+FUNCTIONS["torch.numel"] = _numel
+
+
+def _shape_numel(machine: Machine, thing: Object, arguments: Arguments) -> Value:
+    if isinstance(thing, Sequence) and thing.is_exact:
+        from torchmedic.abstract.expressions import size_of
+
+        sizes = [size_of(v) for v in thing.items]
+        if None not in sizes:
+            return from_size(product([s for s in sizes if s is not None]))
+    return Number()
+
+
+METHODS["tuple", "numel"] = _shape_numel
+
+
+@operation("input", "Tensor.is_contiguous", is_many=True)
+def _is_contiguous(call: Call) -> Value:
+    if call.tensor().is_contiguous is False and not call.has("memory_format"):
+        return Const(False)
+    return Unknown(False)
+
+
+@operation("input", "Tensor.is_floating_point", "torch.is_floating_point", is_many=True)
+def _is_floating(call: Call) -> Value:
+    dtype = call.tensor().dtype
+    return Const(dtype in FLOATS) if dtype else Unknown(False)
+
+
+@operation("input, other", "torch.result_type", is_many=True)
+def _result_type(call: Call) -> Value:
+    dtype = of_operands(call.machine, call.value("input"), call.value("other"))
+    return External(f"torch.{dtype}") if dtype else Unknown(False, why="dtype")
+
+
+_ONE = Signature("input", "T", "", True)
+
+
+def _turned(machine: Machine, tensor: Tensor, last: bool = False) -> Value:
+    """All dimensions, or the last two, in reversed order."""
+
+    def work(call: Call) -> Value:
+        rank = len(call.shape())
+        order = list(range(rank))
+        if last and rank == 1:
+            call.refuse(
+                "RuntimeError",
+                "tensor.mT is only supported on matrices or batches of matrices. Got 1-D tensor.",
+            )
+        if last and rank >= 2:
+            order[-1], order[-2] = order[-2], order[-1]
+        elif not last:
+            order.reverse()
+        return ordered(call, order)
+
+    from torchmedic.abstract.values import NOWHERE
+
+    return answered(Call(machine, Arguments(NOWHERE, [], {}), _ONE, tensor), work)
+
+
+def _item_size(machine: Machine, tensor: Tensor) -> Value:
+    from torchmedic.abstract.tables.dtypes import BITS
+
+    return Const(BITS[tensor.dtype] // 8) if tensor.dtype in BITS else Number()
+
+
+def _element_size(machine: Machine, tensor: Tensor, arguments: Arguments) -> Value:
+    return _item_size(machine, tensor)
+
+
+TENSOR_METHODS["element_size"] = _element_size
 TENSOR_ATTRIBUTES["shape"] = lambda machine, tensor: _size_values(tensor)
-TENSOR_ATTRIBUTES["ndim"] = lambda machine, tensor: (
-    Const(len(tensor.shape)) if tensor.shape is not None else Number()
-)
-TENSOR_ATTRIBUTES["T"] = lambda machine, tensor: _turned(machine, tensor)
-TENSOR_ATTRIBUTES["mT"] = lambda machine, tensor: same(machine, tensor, None)
+TENSOR_ATTRIBUTES["ndim"] = _rank
+TENSOR_ATTRIBUTES["itemsize"] = _item_size
+TENSOR_ATTRIBUTES["T"] = _turned
+TENSOR_ATTRIBUTES["mT"] = lambda machine, tensor: _turned(machine, tensor, True)
 TENSOR_ATTRIBUTES["dtype"] = lambda machine, tensor: (
     External(f"{tensor.library}.{tensor.dtype}") if tensor.dtype else Unknown(False, why="dtype")
 )
@@ -80,10 +171,23 @@ TENSOR_ATTRIBUTES["requires_grad"] = lambda machine, tensor: (
     Const(tensor.graph) if tensor.graph is not None else Unknown(False)
 )
 TENSOR_ATTRIBUTES["data"] = lambda machine, tensor: same(
-    machine, tensor, tensor.shape, graph=False, calls=frozenset(), sums=frozenset()
+    machine, tensor, tensor.shape, **NO_GRAPH, is_leaf=True
 )
 TENSOR_ATTRIBUTES["grad"] = lambda machine, tensor: Tensor(
-    False, shape=tensor.shape, dtype=tensor.dtype, owners=tensor.owners
+    False, shape=tensor.shape, dtype=tensor.dtype, owners=tensor.owners, is_contiguous=None
 )
-TENSOR_ATTRIBUTES["is_cuda"] = lambda machine, tensor: Unknown(False)
-TENSOR_ATTRIBUTES["grad_fn"] = lambda machine, tensor: Unknown(False)
+for _name in ("is_cuda", "grad_fn", "is_leaf", "layout", "names", "itemsize", "nbytes", "_version"):
+    TENSOR_ATTRIBUTES.setdefault(_name, lambda machine, tensor: Unknown(False))
+
+
+def _array_size(machine: Machine, tensor: Tensor) -> Value:
+    """An array's `size` is a number; a tensor's is a method."""
+    from torchmedic.abstract.values import Bound
+
+    if tensor.library == "numpy":
+        return _count(machine, tensor)
+    return Bound(tensor, "size")
+
+
+TENSOR_ATTRIBUTES["size"] = _array_size
+assert ARRAY_METHODS is not None

@@ -1,22 +1,30 @@
-"""Tensors and arrays that are made: zeros, random numbers, from data. Random ones are events."""
+"""Tensors that are made: zeros, random numbers, from data. Random ones are events.
+
+Source: https://docs.pytorch.org/docs/stable/torch.html#creation-ops
+"""
 
 from __future__ import annotations
 
-import ast
+from math import ceil
 from typing import TYPE_CHECKING
 
 from torchmedic.abstract.expressions import size_of
 from torchmedic.abstract.registry import function
 from torchmedic.abstract.sizes import Size
-from torchmedic.abstract.tables.events import constant, drawn
-from torchmedic.abstract.tables.images import IMAGE, array_shape
-from torchmedic.abstract.tables.tensors import DTYPES, dtype_named, same, sizes_in
+from torchmedic.abstract.tables.creation_data import shape_and_dtype
+from torchmedic.abstract.tables.dtypes import (
+    LEGACY,
+    default_float,
+    dtype_named,
+    is_integral,
+    legacy_named,
+)
+from torchmedic.abstract.tables.operation import Call, Untold, operation
+from torchmedic.abstract.tables.tensors import NO_GRAPH, same
 from torchmedic.abstract.values import (
     Arguments,
     Const,
-    External,
     Number,
-    Object,
     Sequence,
     Tensor,
     Unknown,
@@ -29,182 +37,238 @@ if TYPE_CHECKING:
 Shape = tuple[Size, ...]
 
 
-def made(
-    machine: Machine, shape: Shape | None, dtype: str, arguments: Arguments, library: str = "torch"
-) -> Tensor:
-    wanted = dtype_named(arguments.keywords.get("dtype"))
-    if "dtype" in arguments.keywords and not wanted:
-        given = arguments.keywords["dtype"]
-        dtype = dtype if isinstance(given, Const) and given.value is None else ""
-    graph = (
-        machine.truth(arguments.keywords["requires_grad"])
-        if "requires_grad" in arguments.keywords
-        else False
-    )
-    result = Tensor(graph, shape=shape, dtype=wanted or dtype, library=library, is_leaf=True)
+def new(call: Call, shape: Shape | None, dtype: str) -> Tensor:
+    """A tensor with no history. `dtype`: unless `dtype=` says another."""
+    machine = call.machine
+    given = call.given.get("requires_grad")
+    graph = machine.truth(given) if given is not None else False
+    dtype = call.dtype(dtype)
+    if graph and is_integral(dtype):
+        call.refuse(
+            "RuntimeError", "Only Tensors of floating point and complex dtype can require gradients"
+        )
+    if call.has("memory_format"):
+        machine.write(machine.modes, "memory_format", True)
+    result = Tensor(graph, shape=shape, dtype=dtype, is_leaf=True)
+    result.is_contiguous = None if machine.modes.get("memory_format") else True
     result.made = machine.place()
     return result
 
 
-def shape_given(arguments: Arguments) -> Shape | None:
-    values = arguments.args or [v for v in (arguments.get(None, "size", "shape"),) if v is not None]
-    values = [v for v in values if not dtype_named(v)]
-    sizes = sizes_in(values)
-    if sizes is None:
+def made(
+    machine: Machine, shape: Shape | None, dtype: str, arguments: Arguments, library: str = "torch"
+) -> Tensor:
+    """A tensor or array with no history, with what `dtype=` and `requires_grad=` of the call say."""
+    given = arguments.keywords.get("dtype")
+    if given is not None and not (isinstance(given, Const) and given.value is None):
+        dtype = dtype_named(given)
+    wanted = arguments.keywords.get("requires_grad")
+    graph = machine.truth(wanted) if wanted is not None else False
+    result = Tensor(graph, shape=shape, dtype=dtype, library=library, is_leaf=True)
+    result.is_contiguous = None if machine.modes.get("memory_format") else True
+    result.made = machine.place()
+    return result
+
+
+def wanted_shape(call: Call, name: str = "size") -> Shape | None:
+    """The sizes that were given; None if their number can't be told."""
+    values = call.many if call.many else [call.value(name)] if name in call.given else None
+    if values is None:
+        raise Untold
+    if len(values) == 1 and isinstance(values[0], Sequence):
+        if not values[0].is_exact:
+            return None
+        values = list(values[0].items)
+    elif len(values) == 1 and size_of(values[0]) is None:
         return None
+    if any(isinstance(v, Sequence) for v in values):
+        return None
+    sizes = [size_of(v) for v in values]
     return tuple(s if s is not None else Size.fresh("n") for s in sizes)
 
 
-def _filled(name: str, dtype: str, random: bool) -> None:
-    @function(f"torch.{name}")
-    def work(machine: Machine, arguments: Arguments) -> Value:
+def _filled(name: str, random: bool) -> None:
+    @operation("*size", f"torch.{name}")
+    def work(call: Call) -> Value:
         if random:
-            drawn(machine, "torch")
-        return made(machine, shape_given(arguments), dtype, arguments)
+            call.drawn("torch")
+        return new(call, wanted_shape(call), default_float(call.machine))
 
 
 for _name in ("zeros", "ones", "empty"):
-    _filled(_name, "float32", False)
+    _filled(_name, False)
 for _name in ("rand", "randn"):
-    _filled(_name, "float32", True)
+    _filled(_name, True)
 
 
-@function("torch.full", "numpy.full")
-def _full(machine: Machine, arguments: Arguments) -> Value:
-    value = constant(arguments.get(1, "fill_value"))
-    dtype = {int: "int64", float: "float32", bool: "bool"}.get(type(value), "")
-    shape = shape_given(Arguments(arguments.node, arguments.args[:1], arguments.keywords))
-    return made(machine, shape, dtype, arguments, _library(arguments, machine))
+def _filled_like(name: str) -> None:
+    @operation("*size", f"Tensor.new_{name}")
+    def work(call: Call) -> Value:
+        tensor, *call.many = call.many
+        assert isinstance(tensor, Tensor)
+        return new(call, wanted_shape(call), tensor.dtype)
 
 
-def _library(arguments: Arguments, machine: Machine) -> str:
-    called = arguments.node.func if isinstance(arguments.node, ast.Call) else None
-    name = machine.frame.source.name(called) or ""
-    return "numpy" if name.startswith("numpy") else "torch"
+for _name in ("zeros", "ones", "empty"):
+    _filled_like(_name)
 
 
-def _like(name: str, random: bool) -> None:
-    @function(f"torch.{name}_like")
-    def work(machine: Machine, arguments: Arguments) -> Value:
+def _number_dtype(machine: Machine, value: Value) -> str:
+    kinds = {bool: "bool", int: "int64", float: default_float(machine)}
+    if isinstance(value, Const):
+        return kinds.get(type(value.value), "")
+    return "int64" if isinstance(value, Number) else ""
+
+
+@operation("size, fill_value", "torch.full")
+def _full(call: Call) -> Value:
+    call.many = [call.value("size")]
+    return new(call, wanted_shape(call), _number_dtype(call.machine, call.value("fill_value")))
+
+
+@operation("input, size, fill_value", "Tensor.new_full")
+def _new_full(call: Call) -> Value:
+    call.many = [call.value("size")]
+    return new(call, wanted_shape(call), call.tensor().dtype)
+
+
+@operation("input, data", "Tensor.new_tensor")
+def _new_tensor(call: Call) -> Value:
+    shape, dtype = shape_and_dtype(call.machine, call.value("data"), "torch")
+    return new(
+        call, shape, dtype if isinstance(call.value("data"), Tensor) else call.tensor().dtype
+    )
+
+
+def _like(name: str, signature: str, random: bool) -> None:
+    @operation(signature, f"torch.{name}_like")
+    def work(call: Call) -> Value:
         if random:
-            drawn(machine, "torch")
-        value = arguments.get(0, "input")
-        if not isinstance(value, Tensor):
-            return made(machine, None, "", arguments)
-        return made(machine, value.shape, value.dtype, arguments)
+            call.drawn("torch")
+        tensor = call.tensor()
+        result = new(call, tensor.shape, tensor.dtype)
+        result.is_contiguous = True if tensor.is_contiguous is True else None
+        return result
 
 
-for _name in ("zeros", "ones", "empty", "full", "rand", "randn", "randint"):
-    _like(_name, _name.startswith("rand"))
+for _name in ("zeros", "ones", "empty", "rand", "randn"):
+    _like(_name, "input", _name.startswith("rand"))
+_like("full", "input, fill_value", False)
+_like("randint", "input, low, high=None", True)
 
 
-@function("torch.randint")
-def _randint(machine: Machine, arguments: Arguments) -> Value:
-    drawn(machine, "torch")
-    size = arguments.get(None, "size") or (arguments.args[-1] if arguments.args else Unknown())
-    sizes = sizes_in([size]) if isinstance(size, Sequence) else None
-    shape = None if sizes is None else tuple(s if s is not None else Size.fresh("n") for s in sizes)
-    return made(machine, shape, "int64", arguments)
+@operation("low, high=None, size=None", "torch.randint")
+def _randint(call: Call) -> Value:
+    call.drawn("torch")
+    if isinstance(call.given.get("high"), Sequence):
+        call.given["size"] = call.given["high"]
+    call.many = [call.value("size")]
+    return new(call, wanted_shape(call), "int64")
 
 
-@function("torch.randperm")
-def _randperm(machine: Machine, arguments: Arguments) -> Value:
-    drawn(machine, "torch")
-    count = size_of(arguments.get(0, "n"))
-    return made(machine, (count,) if count is not None else None, "int64", arguments)
+@operation("n", "torch.randperm")
+def _randperm(call: Call) -> Value:
+    call.drawn("torch")
+    count = size_of(call.value("n"))
+    return new(call, (count if count is not None else Size.fresh("n"),), "int64")
 
 
-@function("torch.eye")
-def _eye(machine: Machine, arguments: Arguments) -> Value:
-    rows = size_of(arguments.get(0, "n"))
-    columns = size_of(arguments.get(1, "m")) if arguments.get(1, "m") else rows
-    return made(
-        machine,
-        (rows, columns) if rows is not None and columns is not None else None,
-        "float32",
-        arguments,
+@operation("n, m=None", "torch.eye")
+def _eye(call: Call) -> Value:
+    rows = call.size("n")
+    return new(call, (rows, call.size("m") if call.has("m") else rows), default_float(call.machine))
+
+
+def arange_length(start: Value, end: Value, step: Value) -> tuple[Size, bool]:
+    """(the number of elements, whether a bound is a float). Raises Untold where a bound is no number."""
+    values = (start, end, step)
+    if any(not isinstance(v, (Const, Number)) for v in values):
+        raise Untold
+    plain = [v.value for v in values if isinstance(v, Const)]
+    if any(type(p) not in (int, float) for p in plain):
+        raise Untold
+    floats = any(type(p) is float for p in plain)
+    if len(plain) == 3:
+        a, b, by = plain
+        if by == 0 or (b - a) / by < 0:
+            raise Untold
+        return Size.of(ceil((b - a) / by)), floats
+    sizes = [size_of(v) for v in values]
+    if None in sizes or sizes[2] != Size.of(1):
+        return Size.fresh("n"), floats
+    return sizes[1] - sizes[0], floats  # type: ignore[operator]
+
+
+@operation("start, end=None, step=1", "torch.arange")
+def _arange(call: Call) -> Value:
+    if "end" in call.given:
+        start, end = call.given.get("start", Const(0)), call.value("end")
+    else:
+        start, end = Const(0), call.value("start")
+    length, floats = arange_length(start, end, call.value("step"))
+    return new(call, (length,), default_float(call.machine) if floats else "int64")
+
+
+@operation("start, end, steps, base=10.0", "torch.linspace", "torch.logspace")
+def _linspace(call: Call) -> Value:
+    steps = size_of(call.value("steps"))
+    if any(isinstance(call.value(n), Tensor) for n in ("start", "end")):
+        raise Untold
+    return new(
+        call, (steps if steps is not None else Size.fresh("n"),), default_float(call.machine)
     )
 
 
-@function("torch.arange", "numpy.arange")
-def _arange(machine: Machine, arguments: Arguments) -> Value:
-    bounds = [constant(v) for v in arguments.args]
-    sizes = [size_of(v) for v in arguments.args]
-    library = _library(arguments, machine)
-    floats = any(type(b) is float for b in bounds)
-    dtype = ("float64" if library == "numpy" else "float32") if floats else "int64"
-    length: Size | None = None
-    if floats and len(bounds) == 1 and isinstance(bounds[0], float):
-        length = Size.of(-int(-bounds[0] // 1))
-    elif len(sizes) == 1 and sizes[0] is not None:
-        length = sizes[0]
-    elif len(sizes) == 2 and sizes[0] is not None and sizes[1] is not None:
-        length = sizes[1] - sizes[0]
-    if any(isinstance(v, (Unknown, Tensor)) for v in arguments.args):
-        dtype = ""
-    return made(
-        machine, (length if length is not None else Size.fresh("n"),), dtype, arguments, library
-    )
+@operation("mean, std=None, size=None", "torch.normal")
+def _normal(call: Call) -> Value:
+    call.drawn("torch")
+    mean = call.value("mean")
+    if isinstance(mean, Tensor) and not isinstance(call.given.get("std"), Tensor):
+        return new(call, mean.shape, mean.dtype)
+    if not call.has("size") or isinstance(call.given.get("std"), Tensor):
+        raise Untold
+    call.many = [call.value("size")]
+    return new(call, wanted_shape(call), default_float(call.machine))
 
 
-@function("torch.linspace", "torch.logspace", "numpy.linspace")
-def _linspace(machine: Machine, arguments: Arguments) -> Value:
-    library = _library(arguments, machine)
-    steps = size_of(arguments.get(2, "steps", "num"))
-    dtype = "float64" if library == "numpy" else "float32"
-    if steps is None and library == "numpy" and arguments.get(2, "num") is None:
-        steps = Size.of(50)
-    return made(
-        machine, (steps if steps is not None else Size.fresh("n"),), dtype, arguments, library
-    )
+@operation("input", "torch.bernoulli", "Tensor.bernoulli")
+def _bernoulli(call: Call) -> Value:
+    call.drawn("torch")
+    return call.made(call.shape(), call.tensor().dtype, call.tensor())
+
+
+@operation("input, num_samples, replacement=False", "torch.multinomial", "Tensor.multinomial", dtype="int64")  # fmt: skip
+def _multinomial(call: Call) -> Value:
+    call.drawn("torch")
+    shape = call.shape()
+    if not 1 <= len(shape) <= 2:
+        raise Untold
+    count = size_of(call.value("num_samples"))
+    return call.made((*shape[:-1], count if count is not None else Size.fresh("n")), "int64")
 
 
 # --- from data
 
 
-def shape_and_dtype(value: Value, library: str) -> tuple[Shape | None, str]:
-    """Of nested lists of numbers, as `torch.tensor` or `np.array` reads them."""
-    floating = "float64" if library == "numpy" else "float32"
-    if isinstance(value, Const):
-        kind = type(value.value)
-        return (), {bool: "bool", int: "int64", float: floating}.get(kind, "")
-    if isinstance(value, Number):
-        return (), "int64"
+@operation("data, dtype=None, device=None, requires_grad=False", "torch.tensor", "torch.as_tensor", "torch.asarray")  # fmt: skip
+def _tensor(call: Call) -> Value:
+    machine, value = call.machine, call.value("data")
+    shape, dtype = shape_and_dtype(machine, value, "torch")
+    is_copy = call.name == "torch.tensor"
+    if isinstance(value, Tensor) and value.library == "torch" and not is_copy:
+        result = same(machine, value, value.shape, graph=value.graph, is_leaf=value.is_leaf)
+        result.dtype = call.dtype(value.dtype)
+        if result.dtype and is_integral(result.dtype):
+            result.graph = False
+        return result
+    result = new(call, shape, dtype)
     if isinstance(value, Tensor):
-        return value.shape, value.dtype
-    if isinstance(value, Object) and value.type == IMAGE:
-        shape = array_shape(value)
-        return shape, "uint8" if shape is not None else ""
-    if isinstance(value, Sequence):
-        parts = list(value.items) if value.is_exact else [value.rest or Unknown()]
-        if not parts:
-            return (Size.of(0),), floating
-        inner = [shape_and_dtype(p, library) for p in parts]
-        size = value.size if value.size is not None else Size.fresh("n")
-        shape = inner[0][0]
-        same_shape = shape is not None and all(s == shape for s, _ in inner)
-        dtypes = {d for _, d in inner}
-        dtype = (
-            dtypes.pop()
-            if len(dtypes) == 1
-            else (floating if dtypes <= {"int64", floating, "bool"} else "")
-        )
-        return ((size, *shape) if same_shape and shape is not None else None), dtype
-    return None, ""
-
-
-@function("torch.tensor", "torch.as_tensor", "torch.asarray")
-def _tensor(machine: Machine, arguments: Arguments) -> Value:
-    value = arguments.get(0, "data") or Unknown()
-    given = list(arguments.args)
-    if len(given) > 1 and dtype_named(given[1]):
-        arguments = Arguments(arguments.node, given[:1], {**arguments.keywords, "dtype": given[1]})
-    shape, dtype = shape_and_dtype(value, "torch")
-    result = made(machine, shape, dtype, arguments)
-    if isinstance(value, Tensor) and "dtype" not in arguments.keywords:
-        result.made = value.made or result.made
-    if isinstance(value, Tensor) and value.calls:
-        machine.emit("convert", value, how="tensor", graph=value.graph, calls=value.calls)
+        if not call.has("dtype"):
+            result.made = value.made or result.made
+        if value.is_contiguous is not True:
+            result.is_contiguous = None
+        if value.calls:
+            machine.emit("convert", value, how="tensor", graph=value.graph, calls=value.calls)
     return result
 
 
@@ -212,34 +276,37 @@ def _tensor(machine: Machine, arguments: Arguments) -> Value:
 def _from_numpy(machine: Machine, arguments: Arguments) -> Value:
     value = arguments.get(0)
     if isinstance(value, Tensor):
+        if value.library == "torch":
+            machine.fail("TypeError", "expected np.ndarray (got Tensor)")
         return same(
             machine,
             value,
             value.shape,
             library="torch",
-            graph=False,
-            calls=frozenset(),
+            is_leaf=True,
             made=value.made,
+            is_contiguous=True if value.is_contiguous else None,
+            **NO_GRAPH,
         )
-    return Tensor(False, dtype="")
-
-
-_LEGACY = {"FloatTensor": "float32", "DoubleTensor": "float64", "LongTensor": "int64", "IntTensor": "int32",
-           "ByteTensor": "uint8", "BoolTensor": "bool", "HalfTensor": "float16", "Tensor": "float32"}  # fmt: skip
+    return Tensor(False, dtype="", is_contiguous=None)
 
 
 def _legacy(name: str, dtype: str) -> None:
-    @function(f"torch.{name}", f"torch.cuda.{name}")
-    def work(machine: Machine, arguments: Arguments) -> Value:
-        values = arguments.args
+    @operation("*size", f"torch.{name}", f"torch.cuda.{name}")
+    def work(call: Call) -> Value:
+        values = call.many
+        kind = dtype or default_float(call.machine)
+        if not values:
+            return new(call, (Size.of(0),), kind)
         if len(values) == 1 and not isinstance(values[0], (Const, Number)):
-            shape, _ = shape_and_dtype(values[0], "torch")
-        else:
-            shape = shape_given(arguments)
-        return made(machine, shape, dtype, arguments)
+            shape, found = shape_and_dtype(call.machine, values[0], "torch")
+            if isinstance(values[0], Tensor) and (values[0].library != "numpy" or found != kind):
+                raise Untold
+            return new(call, shape, kind)
+        return new(call, wanted_shape(call), kind)
 
 
-for _name, _dtype in _LEGACY.items():
+for _name, _dtype in (*LEGACY.items(), ("Tensor", "")):
     _legacy(_name, _dtype)
 
 
@@ -251,6 +318,8 @@ def _parameter(machine: Machine, arguments: Arguments) -> Value:
     given = arguments.get(1, "requires_grad")
     graph = machine.truth(given) if given is not None else True
     result = Tensor(graph, shape=shape, dtype=dtype, is_leaf=True, is_parameter=True)
+    if isinstance(value, Tensor):
+        result.is_contiguous, result.strides = value.is_contiguous, value.strides
     result.kind = "Parameter"
     return result
 
@@ -265,61 +334,8 @@ def _available(machine: Machine, arguments: Arguments) -> Value:
     return Unknown(False, soft=True)
 
 
-# --- NumPy
-
-
-@function("numpy.array", "numpy.asarray", "numpy.ascontiguousarray")
-def _array(machine: Machine, arguments: Arguments) -> Value:
-    value = arguments.get(0, "object", "a") or Unknown()
-    if isinstance(value, Tensor) and value.graph and value.library == "torch":
-        machine.fail(
-            "RuntimeError",
-            "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.",
-        )
-    given = list(arguments.args)
-    if len(given) > 1:
-        arguments = Arguments(arguments.node, given[:1], {**arguments.keywords, "dtype": given[1]})
-    shape, dtype = shape_and_dtype(value, "numpy")
-    return made(machine, shape, dtype, arguments, "numpy")
-
-
-def _numpy_filled(name: str) -> None:
-    @function(f"numpy.{name}")
-    def work(machine: Machine, arguments: Arguments) -> Value:
-        given = list(arguments.args)
-        if len(given) > 1:
-            arguments = Arguments(
-                arguments.node, given[:1], {**arguments.keywords, "dtype": given[1]}
-            )
-        return made(machine, shape_given(arguments), "float64", arguments, "numpy")
-
-
-for _name in ("zeros", "ones", "empty"):
-    _numpy_filled(_name)
-
-
-def _numpy_random(name: str, dtype: str, at: int) -> None:
-    @function(f"numpy.random.{name}")
-    def work(machine: Machine, arguments: Arguments) -> Value:
-        drawn(machine, "numpy")
-        if name in ("rand", "randn"):
-            shape = shape_given(arguments)
-        else:
-            size = arguments.get(at, "size")
-            sizes = sizes_in([size]) if size is not None else []
-            shape = (
-                None
-                if sizes is None
-                else tuple(s if s is not None else Size.fresh("n") for s in sizes)
-            )
-        return made(machine, shape, dtype, arguments, "numpy")
-
-
-for _name, _dtype, _at in (
-    ("rand", "float64", 0), ("randn", "float64", 0), ("random", "float64", 0), ("normal", "float64", 2),
-    ("uniform", "float64", 2), ("randint", "int64", 2), ("choice", "", 1), ("standard_normal", "float64", 0),
-):  # fmt: skip
-    _numpy_random(_name, _dtype, _at)
-
-
-__all__ = ["DTYPES", "External", "made", "shape_and_dtype"]
+@function("torch.set_default_dtype", "torch.set_default_tensor_type")
+def _default_dtype(machine: Machine, arguments: Arguments) -> Value:
+    given = arguments.get(0, "d", "t")
+    machine.write(machine.modes, "float", dtype_named(given) or legacy_named(given))
+    return Const(None)

@@ -1,33 +1,39 @@
-"""Layers: constructors, parameters, and the sizes that their calls give.
+"""Linear layers, activations and embeddings: parameters, and what their calls give and refuse.
 
-Sources: the pages of https://docs.pytorch.org/docs/stable/nn.html, whose formulas are repeated where they are used.
+Sources: the pages of https://docs.pytorch.org/docs/stable/nn.html
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence as Many
 from typing import TYPE_CHECKING, Any
 
 from torchmedic.abstract.expressions import size_of
-from torchmedic.abstract.registry import BASES, DEFAULTS, called, constructor, made
-from torchmedic.abstract.sizes import Size, number
-from torchmedic.abstract.tables.activations import activated
-from torchmedic.abstract.values import (
-    Arguments,
-    Const,
-    Iterator,
-    Object,
-    Sequence,
-    Tensor,
-    Unknown,
-    Value,
+from torchmedic.abstract.registry import DEFAULTS, made
+from torchmedic.abstract.sizes import Size, product
+from torchmedic.abstract.tables.dtypes import (
+    C_TYPES,
+    default_float,
+    dtype_named,
+    is_integral,
+    scalar_type,
 )
+from torchmedic.abstract.tables.operation import (
+    Call,
+    Untold,
+    layer,
+    operation,
+    plain_number,
+)
+from torchmedic.abstract.values import Arguments, Const, Object, Tensor, Unknown, Value
 
 if TYPE_CHECKING:
     from torchmedic.abstract.program import Machine
 
 FACTORY = ", device=None, dtype=None"
 Shape = tuple[Size, ...]
+# Their bias has the size of the weight's first dimension; that of a LayerNorm has the weight's shape.
+WITH_BIAS = ("Linear", "Bilinear", "Conv1d", "Conv2d", "Conv3d", "LayerNorm", "GroupNorm", "BatchNorm1d", "BatchNorm2d",
+             "BatchNorm3d", "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d")  # fmt: skip
 
 
 def setting(layer: Object, name: str) -> Value | None:
@@ -35,62 +41,34 @@ def setting(layer: Object, name: str) -> Value | None:
     if name in layer.settings:
         return layer.settings[name]
     default = DEFAULTS.get(layer.type, {}).get(name, ...)
-    if default is ...:
-        return None
-    if isinstance(default, tuple):
-        return Sequence("tuple", tuple(Const(v) for v in default))
-    return Const(default)
-
-
-def plain(value: Value | None) -> Any:
-    return value.value if isinstance(value, Const) else None
-
-
-def spread(value: Value | None, count: int) -> list[Size | None]:
-    """One number for every dimension, from a number or a tuple."""
-    if isinstance(value, Sequence) and value.is_exact and len(value.items) == count:
-        return [size_of(v) for v in value.items]
-    return [size_of(value)] * count
-
-
-def first(arguments: Arguments) -> Value:
-    return arguments.get(0, "input", "x") or Unknown()
-
-
-def shown(shape: Shape) -> str:
-    """As PyTorch prints it; unknown sizes by their stand-ins."""
-    return "[" + ", ".join(str(int(number(s))) for s in shape) + "]"
+    return None if default is ... else Const(default)
 
 
 def parameter(machine: Machine, layer: Object, *sizes: Size | None) -> None:
     """Gives the layer a weight of this shape."""
     shape = None if None in sizes else tuple(s for s in sizes if s is not None)
     dtype = layer.settings.get("dtype")
-    name = getattr(dtype, "name", "").removeprefix("torch.") if dtype is not None else "float32"
+    is_given = dtype is not None and not (isinstance(dtype, Const) and dtype.value is None)
+    name = dtype_named(dtype) if is_given else default_float(machine)
     weight = Tensor(
         True, shape=shape, dtype=name, is_leaf=True, is_parameter=True, owners=frozenset({layer.id})
     )
     layer.state["parameters"] = {"weight": weight}
-    if plain(setting(layer, "bias")) is not False and sizes and "Embedding" not in layer.type:
-        bias = (sizes[0],) if sizes[0] is not None else None
-        layer.state["parameters"]["bias"] = Tensor(
-            True,
-            shape=bias,
-            dtype=name,
-            is_leaf=True,
-            is_parameter=True,
-            owners=frozenset({layer.id}),
-        )
+    if shape is None or layer.type_name not in WITH_BIAS or _has_no_bias(layer):
+        return
+    bias = shape if layer.type_name == "LayerNorm" else shape[:1]
+    layer.state["parameters"]["bias"] = Tensor(
+        True, shape=bias, dtype=name, is_leaf=True, is_parameter=True, owners=weight.owners
+    )
 
 
-def dtype_of(layer: Object, given: str) -> str:
-    """A layer puts out its own dtype; under autocast, or where it is unknown, the input's."""
-    held = layer.state.get("parameters", {}).get("weight")
-    return held.dtype if held is not None else given
+def _has_no_bias(layer: Object) -> bool:
+    value = setting(layer, "bias")
+    return isinstance(value, Const) and not value.value
 
 
-def _weight(*names: str) -> Any:
-    """A constructor that makes a weight of these arguments' sizes."""
+def of_sizes(*names: str) -> Any:
+    """What makes a weight of these settings' sizes."""
 
     def work(machine: Machine, layer: Object, arguments: Arguments) -> Value:
         parameter(machine, layer, *(size_of(setting(layer, name)) for name in names))
@@ -99,290 +77,261 @@ def _weight(*names: str) -> Any:
     return work
 
 
-made("torch.nn.Linear")(_weight("out_features", "in_features"))
-made("torch.nn.Embedding")(_weight("num_embeddings", "embedding_dim"))
-made(*(f"torch.nn.{k}{n}d" for k in ("BatchNorm", "InstanceNorm") for n in (1, 2, 3)))(
-    _weight("num_features")
-)
-made("torch.nn.SyncBatchNorm")(_weight("num_features"))
-made("torch.nn.GroupNorm")(_weight("num_channels"))
-made("torch.nn.LayerNorm", "torch.nn.RMSNorm")(_weight("normalized_shape"))
+def first(arguments: Arguments) -> Value:
+    return arguments.get(0, "input", "x") or Unknown()
 
 
-# --- Linear: (*, in_features) -> (*, out_features)
-
-
-@called("in_features, out_features, bias=True" + FACTORY, "torch.nn.Linear")
-def linear(machine: Machine, layer: Object, arguments: Arguments) -> Value:
-    value = first(arguments)
-    needed, made = size_of(setting(layer, "in_features")), size_of(setting(layer, "out_features"))
-    if not isinstance(value, Tensor):
-        return machine.derived(value, has_parameters=not layer.frozen, dtype=dtype_of(layer, ""))
-    check_dtype(
-        machine, layer, value, "mat1 and mat2 must have the same dtype, but got {given} and {own}"
-    )
-    shape = value.shape
-    if shape and needed is not None and shape[-1].is_different(needed) and made is not None:
-        rows = Size.of(1)
-        for size in shape[:-1]:
-            rows = rows * size
-        machine.fail(
-            "RuntimeError",
-            "mat1 and mat2 shapes cannot be multiplied "
-            f"({int(number(rows))}x{int(number(shape[-1]))} and {int(number(needed))}x{int(number(made))})",
-        )
-        return machine.derived(value, has_parameters=True, dtype=dtype_of(layer, value.dtype))
-    result = (*shape[:-1], made) if shape and made is not None else None
-    return machine.derived(
-        value, shape=result, dtype=dtype_of(layer, value.dtype), has_parameters=not layer.frozen
-    )
-
-
-_CTYPES = {"float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16", "int64": "Long",
-           "int32": "Int", "uint8": "Byte", "int8": "Char", "int16": "Short", "bool": "Bool"}  # fmt: skip
-
-
-def check_dtype(machine: Machine, layer: Object, value: Tensor, message: str) -> None:
-    """A layer takes its parameters' dtype; not under autocast, which casts."""
-    own = dtype_of(layer, "")
-    if machine.modes["autocast"] is not False or not own or not value.dtype or own == value.dtype:
-        return
-    if value.library != "torch":
-        return
-    names = {
-        "given": _CTYPES.get(value.dtype, value.dtype),
-        "own": _CTYPES.get(own, own),
-        "given_word": _words(value.dtype),
-        "own_word": _words(own),
-    }
-    machine.fail("RuntimeError", message.format(**names))
-
-
-def _words(dtype: str) -> str:
-    return {"uint8": "unsigned char", "float32": "float", "float64": "double", "int64": "long int", "float16": "c10::Half",
-            "int32": "int", "bool": "bool"}.get(dtype, dtype)  # fmt: skip
-
-
-# --- Convolutions: out = floor((in + 2 * padding - dilation * (kernel - 1) - 1) / stride) + 1
-
-_CONV = "in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True, padding_mode='zeros'"
-for _n in (1, 2, 3):
-    BASES[f"Conv{_n}d"] = ("_ConvNd",)
-    BASES[f"ConvTranspose{_n}d"] = ("_ConvTransposeNd", "_ConvNd")
-    BASES[f"BatchNorm{_n}d"] = ("_BatchNorm", "_NormBase")
-    BASES[f"InstanceNorm{_n}d"] = ("_InstanceNorm", "_NormBase")
-BASES["SyncBatchNorm"] = ("_BatchNorm", "_NormBase")
-for _kind in ("RNN", "LSTM", "GRU"):
-    BASES[_kind] = ("RNNBase",)
-BASES["CrossEntropyLoss"] = ("_WeightedLoss", "_Loss")
-
-
-def out_size(size: Size, kernel: Size | None, stride: Size | None, padding: Size | None, dilation: Size | None,
-             ceil: bool = False) -> Size:  # fmt: skip
-    if kernel is None or stride is None or padding is None or dilation is None:
-        return Size.fresh("n")
-    span = size + padding * 2 - dilation * (kernel - 1) - 1
-    if ceil:
-        # The last window has to start inside the input or its left padding.
-        total = (span + stride - 1) // stride + 1
-        numbers = (total.constant, size.constant, padding.constant, stride.constant)
-        if None not in numbers and (numbers[0] - 1) * numbers[3] >= numbers[1] + numbers[2]:  # type: ignore[operator]
-            return total - 1
-        return total
-    return span // stride + 1
-
-
-@made("torch.nn.Conv1d", "torch.nn.Conv2d", "torch.nn.Conv3d")
-def _conv_weight(machine: Machine, layer: Object, arguments: Arguments) -> Value:
-    channels, groups = size_of(setting(layer, "in_channels")), size_of(setting(layer, "groups"))
-    inner = channels // groups if channels is not None and groups is not None else None
-    kernel = spread(setting(layer, "kernel_size"), int(layer.type[-2]))
-    parameter(machine, layer, size_of(setting(layer, "out_channels")), inner, *kernel)
-    return layer
-
-
-@called(_CONV + FACTORY, "torch.nn.Conv1d", "torch.nn.Conv2d", "torch.nn.Conv3d")
-def convolution(machine: Machine, layer: Object, arguments: Arguments) -> Value:
-    spatial = int(layer.type[-2])
-    value = first(arguments)
-    channels, made = size_of(setting(layer, "in_channels")), size_of(setting(layer, "out_channels"))
-    groups = size_of(setting(layer, "groups")) or Size.of(1)
-    kernel = spread(setting(layer, "kernel_size"), spatial)
-    trains = not layer.frozen
-    if not isinstance(value, Tensor) or value.shape is None:
-        return machine.derived(value, has_parameters=trains, dtype=dtype_of(layer, ""))
-    shape = value.shape
-    dtype = dtype_of(layer, value.dtype)
-    if len(shape) not in (spatial + 1, spatial + 2):
-        machine.fail(
-            "RuntimeError",
-            f"Expected {spatial + 1}D (unbatched) or {spatial + 2}D (batched) input to conv{spatial}d, but got input "
-            f"of size: {shown(shape)}",
-        )
-        return machine.derived(value, has_parameters=True, dtype=dtype)
-    check_dtype(
-        machine,
-        layer,
-        value,
-        "Input type ({given_word}) and bias type ({own_word}) should be the same",
-    )
-    batch, given, sizes = shape[: -spatial - 1], shape[-spatial - 1], shape[-spatial:]
-    if channels is not None and given.is_different(channels) and made is not None:
-        weight = [made, channels // groups, *(k for k in kernel if k is not None)]
-        machine.fail(
-            "RuntimeError",
-            f"Given groups={number(groups)}, weight of size {shown(tuple(weight))}, expected input{shown(shape)} to "
-            f"have {number(channels)} channels, but got {int(number(given))} channels instead",
-        )
-    if not batch and given != channels:  # a batch that is taken for channels: unknown from here on
-        return machine.derived(value, has_parameters=trains, dtype=dtype)
-    out = conv_sizes(layer, sizes, kernel, spatial)
-    result = (*batch, made, *out) if made is not None else None
-    return machine.derived(value, shape=result, dtype=dtype, has_parameters=trains)
-
-
-def conv_sizes(layer: Object, sizes: Shape, kernel: Many[Size | None], spatial: int) -> list[Size]:
-    stride = spread(setting(layer, "stride"), spatial)
-    dilation = spread(setting(layer, "dilation"), spatial)
-    padding = setting(layer, "padding")
-    if plain(padding) == "same":
-        return list(sizes)
-    around = [Size.of(0)] * spatial if plain(padding) == "valid" else spread(padding, spatial)
-    return [
-        out_size(size, kernel[i], stride[i], around[i], dilation[i]) for i, size in enumerate(sizes)
-    ]
-
-
-# --- Layers that keep the shape
+def dtype_of(layer: Object, given: str) -> str:
+    """The dtype of the layer's parameters; `given` if it has none."""
+    held = layer.state.get("parameters", {}).get("weight")
+    return held.dtype if held is not None else given
 
 
 def keep(machine: Machine, layer: Object, arguments: Arguments) -> Value:
+    """A layer that changes neither shape nor dtype."""
     value = first(arguments)
     if isinstance(value, Tensor):
         return machine.derived(value, shape=value.shape, dtype=value.dtype)
     return machine.derived(value)
 
 
-called("inplace=False", *(f"torch.nn.{n}" for n in (
-    "ReLU", "ReLU6", "SiLU", "Mish", "Hardswish", "Hardsigmoid", "SELU",
-)))(keep)  # fmt: skip
-called(
-    "", *(f"torch.nn.{n}" for n in ("Tanh", "Softsign", "LogSigmoid", "Tanhshrink", "Identity"))
-)(keep)
-called("approximate='none'", "torch.nn.GELU")(keep)
-called("negative_slope=0.01, inplace=False", "torch.nn.LeakyReLU")(keep)
-called("alpha=1.0, inplace=False", "torch.nn.ELU", "torch.nn.CELU")(keep)
-called("beta=1.0, threshold=20.0", "torch.nn.Softplus")(keep)
-called("lambd=0.5", "torch.nn.Hardshrink", "torch.nn.Softshrink")(keep)
-called("p=0.5, inplace=False", *(f"torch.nn.{n}" for n in (
-    "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout",
-)))(keep)  # fmt: skip
+def weight_dtype(call: Call) -> str:
+    """The dtype of the layer's parameters; "" if it has none."""
+    assert call.layer is not None
+    return dtype_of(call.layer, "")
 
 
-def _through(name: str) -> Any:
-    def work(machine: Machine, layer: Object, arguments: Arguments) -> Value:
-        dim = Const(-3) if layer.type_name == "Softmax2d" else setting(layer, "dim")
-        return activated(machine, first(arguments), name, dim, layer)
-
-    return work
-
-
-called("dim=None", "torch.nn.Softmax")(_through("softmax"))
-called("dim=None", "torch.nn.LogSoftmax")(_through("log_softmax"))
-called("", "torch.nn.Softmax2d")(_through("softmax"))
-called("", "torch.nn.Sigmoid")(_through("sigmoid"))
+def trains(call: Call) -> bool | None:
+    """Whether the result depends on parameters with gradients."""
+    assert call.layer is not None
+    if not call.layer.state.get("parameters"):
+        return False
+    return None if call.layer.frozen is None else not call.layer.frozen
 
 
-# --- Embedding: (*) -> (*, embedding_dim)
+def dtypes_of(call: Call, name: str = "input") -> tuple[str, str]:
+    """(the input's dtype, the layer's) where they certainly differ; ("", "") otherwise."""
+    given, own = call.tensor(name).dtype, weight_dtype(call)
+    if call.machine.modes["autocast"] is not False or not own or not given or own == given:
+        return "", ""
+    if call.tensor(name).library != "torch":
+        raise Untold
+    return given, own
 
 
-@called(
-    "num_embeddings, embedding_dim, padding_idx=None, max_norm=None, norm_type=2.0, scale_grad_by_freq=False, sparse=False",
-    "torch.nn.Embedding",
-)
-def embedding(machine: Machine, layer: Object, arguments: Arguments) -> Value:
-    value = first(arguments)
-    width = size_of(setting(layer, "embedding_dim"))
-    shape = None
-    if isinstance(value, Tensor):
-        if value.dtype and value.dtype not in ("int64", "int32") and value.library == "torch":
-            machine.fail(
-                "RuntimeError",
-                "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got "
-                f"torch.{_CTYPES.get(value.dtype, value.dtype)}Tensor instead (while checking arguments for embedding)",
-                ("embedding", {"input": value}),
-            )
-        if value.shape is not None and width is not None:
-            shape = (*value.shape, width)
-    return machine.derived(
-        value, shape=shape, dtype=dtype_of(layer, ""), has_parameters=not layer.frozen
+def check_dtype(call: Call, message: str) -> None:
+    """`message` with {given}, {own} as PyTorch names dtypes, and {given_c}, {own_c} as C++ does."""
+    given, own = dtypes_of(call)
+    if given:
+        call.refuse(
+            "RuntimeError",
+            message.format(
+                given=scalar_type(given),
+                own=scalar_type(own),
+                given_c=C_TYPES.get(given, given),
+                own_c=C_TYPES.get(own, own),
+            ),
+        )
+
+
+# --- Linear: (*, in_features) -> (*, out_features)
+
+made("torch.nn.Linear")(of_sizes("out_features", "in_features"))
+made("torch.nn.Embedding", "torch.nn.EmbeddingBag")(of_sizes("num_embeddings", "embedding_dim"))
+made("torch.nn.Bilinear")(of_sizes("out_features", "in1_features", "in2_features"))
+made("torch.nn.PReLU")(of_sizes("num_parameters"))
+made("torch.nn.LazyLinear")(of_sizes("out_features"))
+
+
+@layer("in_features, out_features, bias=True" + FACTORY, "input", "torch.nn.Linear")
+@layer("out_features, bias=True" + FACTORY, "input", "torch.nn.LazyLinear")
+def _linear(call: Call) -> Value:
+    tensor = call.tensor()
+    out = call.set_size("out_features")
+    is_lazy = call.name.endswith("LazyLinear")
+    if tensor.shape is not None and not tensor.shape:
+        call.refuse(
+            "RuntimeError",
+            "both arguments to linear need to be at least 1D, but they are 0D and 2D",
+        )
+    has_bias = call.set_flag("bias")
+    if has_bias:
+        check_dtype(call, "mat1 and mat2 must have the same dtype, but got {given} and {own}")
+    if not is_lazy and tensor.shape:
+        check_features(call, tensor.shape, call.set_size("in_features"), out)
+    if not has_bias:
+        check_dtype(
+            call, "expected m1 and m2 to have the same dtype, but got: {given_c} != {own_c}"
+        )
+    if not tensor.shape:
+        raise Untold
+    return call.made(
+        (*tensor.shape[:-1], out), weight_dtype(call), tensor, has_parameters=trains(call)
     )
 
 
-# --- Shapes
+def check_features(call: Call, shape: Shape, needed: Size, made: Size) -> None:
+    if shape[-1].is_different(needed):
+        sizes = [plain_number(s) for s in (product(list(shape[:-1])), shape[-1], needed, made)]
+        call.refuse(
+            "RuntimeError",
+            "mat1 and mat2 shapes cannot be multiplied ({}x{} and {}x{})".format(*sizes),
+        )
 
 
-@called("start_dim=1, end_dim=-1", "torch.nn.Flatten")
-def flatten_layer(machine: Machine, layer: Object, arguments: Arguments) -> Value:
-    from torchmedic.abstract.tables.tensors import flattened
-
-    value = first(arguments)
-    return flattened(machine, value, setting(layer, "start_dim"), setting(layer, "end_dim"))
-
-
-# --- Containers
-
-
-@called("*args", "torch.nn.Sequential")
-def sequential(machine: Machine, layer: Object, arguments: Arguments) -> Value:
-    value: Value = first(arguments)
-    if layer.state.get("is_open"):
-        return machine.unknown(value)
-    given = arguments
-    for item in layer.items:
-        value = machine.call(item, given)
-        given = Arguments(arguments.node, [value], {})
-    return value
+@operation("input, weight, bias=None", "torch.nn.functional.linear")
+def _linear_function(call: Call) -> Value:
+    tensor, weight = call.tensor(), call.tensor("weight")
+    if not tensor.shape or weight.shape is None or len(weight.shape) != 2:
+        raise Untold
+    check_features(call, tensor.shape, weight.shape[1], weight.shape[0])
+    if tensor.dtype != weight.dtype:
+        raise Untold
+    return call.made((*tensor.shape[:-1], weight.shape[0]), tensor.dtype)
 
 
-@made("torch.nn.Sequential", "torch.nn.ModuleList", "torch.nn.ModuleDict", "torch.nn.ParameterList")
-def fill_container(machine: Machine, layer: Object, arguments: Arguments) -> Value:
-    """The children that a Sequential, ModuleList or ModuleDict is made with."""
-    from torchmedic.abstract.values import Dict
-
-    items: list[Value] = []
-    keys: list[str] = []
-    for value in arguments.args:
-        if isinstance(value, Dict):
-            items += value.items.values()
-            keys += [str(k) for k in value.items]
-            if value.rest is not None:
-                layer.state["is_open"] = True
-        elif isinstance(value, (Sequence, Iterator)):
-            found, is_all = machine.iterate(value)
-            items += found if is_all else found[:1]
-            layer.state["is_open"] = layer.state.get("is_open") or not is_all
-        else:
-            items.append(value)
-    layer.items, layer.keys = tuple(items), tuple(keys)
-    return layer
-
-
-for _name in (
-    "torch.nn.ModuleList",
-    "torch.nn.ModuleDict",
-    "torch.nn.ParameterList",
-    "torch.nn.ParameterDict",
-):
-    constructor("modules=None", _name)
-constructor(
-    "module, device_ids=None, output_device=None, dim=0",
-    "torch.nn.parallel.DistributedDataParallel",
-    "torch.nn.DataParallel",
+@layer(
+    "in1_features, in2_features, out_features, bias=True" + FACTORY,
+    "input1, input2",
+    "torch.nn.Bilinear",
 )
+def _bilinear(call: Call) -> Value:
+    a, b = call.shape("input1"), call.shape("input2")
+    if len(a) != len(b) or not a:
+        raise Untold
+    for at, (x, y) in enumerate(zip(a[:-1], b[:-1], strict=True)):
+        if x.is_different(y):
+            call.refuse(
+                "RuntimeError",
+                f"bilinear(): input batch dimensions do not match at dim {at}: got {plain_number(x)} and {plain_number(y)}",
+            )
+    for number, shape in ((1, a), (2, b)):
+        needed = call.set_size(f"in{number}_features")
+        if shape[-1].is_different(needed):
+            call.refuse(
+                "RuntimeError",
+                f"bilinear(): input{number} size does not match weight size: got {plain_number(shape[-1])} but expected "
+                f"{plain_number(needed)}",
+            )
+    if {call.tensor("input1").dtype, call.tensor("input2").dtype} != {weight_dtype(call)}:
+        raise Untold
+    return call.made(
+        (*a[:-1], call.set_size("out_features")), weight_dtype(call), has_parameters=trains(call)
+    )
 
 
-@made("torch.nn.parallel.DistributedDataParallel", "torch.nn.DataParallel")
-def _wrap(machine: Machine, layer: Object, arguments: Arguments) -> Value:
-    layer.attributes["module"] = arguments.get(0, "module") or Unknown()
-    return layer
+# --- Activations: the shape stays
+
+# What they do with integers: "keep", "float", or the name of the kernel that isn't implemented for them.
+_INTEGERS = {
+    "relu": "keep", "relu6": "keep", "hardtanh": "keep", "tanh": "float", "softsign": "float", "sigmoid": "float",
+    "leaky_relu": "leaky_relu_cpu", "silu": "silu_cpu", "elu": "elu_cpu", "selu": "elu_cpu", "gelu": "GeluKernelImpl",
+    "softplus": "softplus_cpu", "hardswish": "hardswish_cpu", "mish": "mish_cpu", "hardsigmoid": "hardsigmoid_cpu",
+    "logsigmoid": "log_sigmoid_cpu", "softmax": "softmax_lastdim_kernel_impl",
+    "log_softmax": "log_softmax_lastdim_kernel_impl",
+}  # fmt: skip
+
+
+def activated(call: Call, name: str) -> Tensor:
+    """A result of the input's shape."""
+    return call.kept(activated_dtype(call, name))
+
+
+def activated_dtype(call: Call, name: str) -> str:
+    """The dtype that an activation gives; refuses integers where PyTorch does."""
+    dtype = call.tensor().dtype
+    if not is_integral(dtype):
+        return dtype
+    how = _INTEGERS.get(name, "")
+    if dtype == "bool" and name in ("relu", "relu6"):
+        if name == "relu":
+            call.refuse("RuntimeError", "Boolean inputs not supported for relu")
+        raise Untold
+    if not how or (dtype == "bool" and how != "float"):
+        raise Untold
+    if how == "float":
+        return default_float(call.machine)
+    if how != "keep":
+        if call.machine.modes["autocast"] is not False:
+            raise Untold
+        call.refuse("NotImplementedError", f"\"{how}\" not implemented for '{scalar_type(dtype)}'")
+    return dtype
+
+
+_ACTIVATIONS = {
+    "ReLU": ("relu", "inplace=False"), "ReLU6": ("relu6", "inplace=False"), "SiLU": ("silu", "inplace=False"),
+    "Mish": ("mish", "inplace=False"), "Hardswish": ("hardswish", "inplace=False"),
+    "Hardsigmoid": ("hardsigmoid", "inplace=False"), "SELU": ("selu", "inplace=False"), "Tanh": ("tanh", ""),
+    "Softsign": ("softsign", ""), "LogSigmoid": ("logsigmoid", ""), "Tanhshrink": ("tanhshrink", ""),
+    "GELU": ("gelu", "approximate='none'"), "LeakyReLU": ("leaky_relu", "negative_slope=0.01, inplace=False"),
+    "ELU": ("elu", "alpha=1.0, inplace=False"), "CELU": ("celu", "alpha=1.0, inplace=False"),
+    "Softplus": ("softplus", "beta=1.0, threshold=20.0"), "Hardshrink": ("hardshrink", "lambd=0.5"),
+    "Softshrink": ("softshrink", "lambd=0.5"), "Threshold": ("threshold", "threshold, value, inplace=False"),
+    "Hardtanh": ("hardtanh", "min_val=-1.0, max_val=1.0, inplace=False"),
+    "RReLU": ("rrelu", "lower=0.125, upper=0.3333333333333333, inplace=False"),
+}  # fmt: skip
+
+
+def _activation(kind: str, name: str, settings: str) -> None:
+    @layer(settings, "input", f"torch.nn.{kind}")
+    def work(call: Call) -> Value:
+        return activated(call, name)
+
+    homes = [f"torch.nn.functional.{name}"]
+    if settings.endswith("inplace=False"):
+        homes.append(f"torch.nn.functional.{name}_")
+    signature = f"input, {settings}" if settings else "input"
+    if kind == "RReLU":
+        signature = "input, lower=0.125, upper=0.3333333333333333, training=False, inplace=False"
+    operation(signature, *homes)(work)
+
+
+for _kind, (_name, _settings) in _ACTIVATIONS.items():
+    _activation(_kind, _name, _settings)
+
+
+@layer("*args", "input", "torch.nn.Identity")
+def _identity(call: Call) -> Value:
+    return call.value("input")
+
+
+@layer("num_parameters=1, init=0.25" + FACTORY, "input", "torch.nn.PReLU")
+def _prelu(call: Call) -> Value:
+    shape, count = call.tensor().shape, call.set_size("num_parameters")
+    if (
+        shape is not None
+        and count.constant not in (None, 1)
+        and len(shape) > 1
+        and shape[1].is_different(count)
+    ):
+        call.refuse(
+            "RuntimeError",
+            f"Mismatch of parameter numbers and input channel size. Found parameter numbers = {plain_number(count)} and "
+            f"channel size = {plain_number(shape[1])}.",
+        )
+    if dtypes_of(call) != ("", ""):
+        raise Untold
+    return call.made(shape, weight_dtype(call), call.tensor(), has_parameters=trains(call))
+
+
+@layer("dim=-1", "input", "torch.nn.GLU")
+def _glu_layer(call: Call) -> Value:
+    return _halved(call, call.set_constant("dim"))
+
+
+@operation("input, dim=-1", "torch.nn.functional.glu")
+def _glu(call: Call) -> Value:
+    return _halved(call, call.integer("dim"))
+
+
+def _halved(call: Call, dim: int) -> Value:
+    shape = call.shape()
+    at = call.dim_in(dim, len(shape))
+    size = shape[at].constant
+    if size is not None and size % 2:
+        call.refuse(
+            "RuntimeError", f"Halving dimension must be even, but dimension {at} is size {size}"
+        )
+    if is_integral(call.tensor().dtype):
+        raise Untold
+    return call.made((*shape[:at], shape[at] // 2, *shape[at + 1 :]), call.tensor().dtype)

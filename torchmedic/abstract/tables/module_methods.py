@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from torchmedic.abstract.registry import function, method, module_method
-from torchmedic.abstract.tables.layers import fill_container
+from torchmedic.abstract.tables.sequences import fill_container
 from torchmedic.abstract.tables.tensors import DTYPES, dtype_named
 from torchmedic.abstract.values import (
     Arguments,
@@ -73,6 +73,9 @@ def _parameters(machine: Machine, module: Object, arguments: Arguments) -> Value
 
 
 def _any_parameter(machine: Machine, module: Object) -> Tensor:
+    """Stands for all of them: what is written to it makes these modules' state unknown."""
+    holders = machine.__dict__.setdefault("holders", {})
+    holders.update({part.id: part for _, part in machine.tree_of(module)})
     return Tensor(
         True, shape=None, dtype="", is_leaf=True, is_parameter=True, owners=machine.inside(module)
     )

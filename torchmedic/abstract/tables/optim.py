@@ -5,11 +5,9 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from torchmedic.abstract.describe import describe
-from torchmedic.abstract.registry import CLASSES, called, constructor, function, made, method
-from torchmedic.abstract.sizes import Size
+from torchmedic.abstract.calls import AUTOCAST
+from torchmedic.abstract.registry import CLASSES, constructor, made, method
 from torchmedic.abstract.tables.backward import backward
-from torchmedic.abstract.tables.events import constant
 from torchmedic.abstract.values import (
     Arguments,
     Const,
@@ -216,108 +214,18 @@ def _unknown_convert(machine: Machine, thing: Object, arguments: Arguments) -> V
     return Unknown(False, why=getattr(thing, "why", ""))
 
 
-# --- losses: (input, target) -> a number, or the elements where reduction="none"
-
-_REDUCTION = "reduction='mean'"
-LOSSES = {
-    "CrossEntropyLoss": "weight=None, size_average=None, ignore_index=-100, reduce=None, reduction='mean', label_smoothing=0.0",
-    "NLLLoss": "weight=None, size_average=None, ignore_index=-100, reduce=None, reduction='mean'",
-    "BCELoss": "weight=None, size_average=None, reduce=None, reduction='mean'",
-    "BCEWithLogitsLoss": "weight=None, size_average=None, reduce=None, reduction='mean', pos_weight=None",
-    "MSELoss": "size_average=None, reduce=None, reduction='mean'",
-    "L1Loss": "size_average=None, reduce=None, reduction='mean'",
-    "SmoothL1Loss": "size_average=None, reduce=None, reduction='mean', beta=1.0",
-    "HuberLoss": "reduction='mean', delta=1.0",
-    "KLDivLoss": "size_average=None, reduce=None, reduction='mean', log_target=False",
-    "CTCLoss": "blank=0, reduction='mean', zero_infinity=False",
-    "MultiLabelSoftMarginLoss": "weight=None, size_average=None, reduce=None, reduction='mean'",
-    "MultiMarginLoss": "p=1, margin=1.0, weight=None, size_average=None, reduce=None, reduction='mean'",
-}
-FUNCTIONAL_LOSSES = {
-    "cross_entropy": "CrossEntropyLoss", "nll_loss": "NLLLoss", "binary_cross_entropy": "BCELoss",
-    "binary_cross_entropy_with_logits": "BCEWithLogitsLoss", "mse_loss": "MSELoss", "l1_loss": "L1Loss",
-    "smooth_l1_loss": "SmoothL1Loss", "huber_loss": "HuberLoss", "kl_div": "KLDivLoss", "ctc_loss": "CTCLoss",
-}  # fmt: skip
-
-
-def loss_of(
-    machine: Machine,
-    kind: str,
-    reduction: object,
-    arguments: Arguments,
-    made: Object | None = None,
-) -> Value:
-    """One loss of an input and a target; what doesn't fit raises as PyTorch does. `made`: the module, if it is one."""
-    from torchmedic.abstract.tables.losses import ELEMENT_WISE, check, column
-
-    given = arguments.get(0, "input", "log_probs")
-    target = arguments.get(1, "target", "targets")
-    machine.emit(
-        "loss",
-        made,
-        loss=kind,
-        reduction=reduction,
-        input=describe(given) if given is not None else None,
-        target=describe(target) if target is not None else None,
-        through=getattr(given, "through", ()),
-        target_through=getattr(target, "through", ()),
-        calls=getattr(given, "calls", frozenset()),
-        input_graph=getattr(given, "graph", None),
-        activations=getattr(given, "activations", frozenset()),
-        column=column(given, target) if kind in ELEMENT_WISE else "",
-        made=made.made[0].at if made is not None and made.made else None,
-        has_names=not arguments.args,
-    )
-    if isinstance(given, Tensor) and isinstance(target, Tensor):
-        check(machine, kind, given, target)
-    shape: tuple[Size, ...] | None = None
-    if reduction in ("mean", "sum", "batchmean"):
-        shape = ()
-    elif (
-        reduction == "none"
-        and isinstance(given, Tensor)
-        and kind not in ("CrossEntropyLoss", "NLLLoss")
-    ):
-        shape = given.shape
-    dtype = given.dtype if isinstance(given, Tensor) else ""
-    parts = [v for v in (given, target) if v is not None]
-    machine.note_use(*parts[1:])
-    return machine.derived(*parts, shape=shape, dtype=dtype, is_use=False)
-
-
-def _loss_call(machine: Machine, thing: Object, arguments: Arguments) -> Value:
-    given = thing.settings.get("reduction")
-    reduction = constant(given) if given is not None else "mean"
-    return loss_of(machine, thing.type_name, reduction, arguments, thing)
-
-
-for _name, _signature in LOSSES.items():
-    called(_signature, f"torch.nn.{_name}")(_loss_call)
-
-
-@made(*(f"torch.nn.{name}" for name in LOSSES))
-def _loss_made(machine: Machine, thing: Object, arguments: Arguments) -> Value:
-    thing.state["is_loss"] = True
-    return thing
-
-
-def _functional(kind: str) -> None:
-    def work(machine: Machine, arguments: Arguments) -> Value:
-        given = arguments.keywords.get("reduction")
-        return loss_of(machine, kind, constant(given) if given is not None else "mean", arguments)
-
-    name = next(n for n, k in FUNCTIONAL_LOSSES.items() if k == kind)
-    function(f"torch.nn.functional.{name}")(work)
-
-
-for _kind in FUNCTIONAL_LOSSES.values():
-    _functional(_kind)
-
-
 # --- gradients on and off
 
 constructor("", "torch.no_grad", "torch.enable_grad")
 constructor("mode=True", "torch.inference_mode", "torch.set_grad_enabled")
+constructor(
+    "device_type, dtype=None, enabled=True, cache_enabled=None",
+    *(n for n in AUTOCAST if "cuda" not in n and "cpu" not in n),
+)
+constructor(
+    "enabled=True, dtype=None, cache_enabled=True",
+    *(n for n in AUTOCAST if "cuda" in n or "cpu" in n),
+)
 
 
 @made("torch.set_grad_enabled")

@@ -1,0 +1,171 @@
+"""Registers what operations and layers do, by the signatures that PyTorch documents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from torchmedic.abstract.registry import (
+    ARRAY_METHODS,
+    CALLS,
+    FUNCTIONS,
+    TENSOR_METHODS,
+    constructor,
+)
+from torchmedic.abstract.tables.calling import (
+    ALIASES,
+    Call,
+    Refused,
+    Shape,
+    Untold,
+    constant_of,
+    plain_number,
+    sizes_of,
+    text,
+    unknown_tensor,
+    viewed,
+    with_strides_of,
+)
+from torchmedic.abstract.values import Arguments, Data, Object, Tensor, Value
+
+if TYPE_CHECKING:
+    from torchmedic.abstract.program import Machine
+
+Handler = Callable[[Call], Value]
+
+
+class Signature:
+    """Names and defaults as PyTorch documents them: "input, dim=None, keepdim=False"; `*size` takes the rest."""
+
+    def __init__(self, signature: str, name: str, dtype: str, is_method: bool = False) -> None:
+        from torchmedic.abstract.registry import defaults_in, names_in
+
+        self.names = names_in(signature)
+        self.defaults = defaults_in(signature)
+        self.star = next((n[1:] for n in self.names if n.startswith("*")), "")
+        self.name = name
+        self.dtype = dtype
+        self.is_method = is_method
+
+
+def answered(call: Call, handler: Handler, is_many: bool = False) -> Value:
+    """What the handler says; where it can't, an unknown tensor, or an unknown value if it may be several."""
+    try:
+        call.check()
+        return handler(call)
+    except (Untold, Refused):
+        result: Value = call.machine.unknown(*call.inputs()) if is_many else call.unknown()
+        if (
+            call.layer is not None
+            and isinstance(result, Data)
+            and call.machine.modes["grad"] is not False
+        ):
+            result.graph = None  # its parameters
+            if isinstance(result, Tensor):
+                result.is_leaf = None
+        return result
+
+
+def operation(
+    signature: str, *names: str, dtype: str = "", is_many: bool = False
+) -> Callable[[Handler], Handler]:
+    """Registers functions and methods: "torch.sum", "Tensor.sum", "numpy.sum", "ndarray.sum".
+
+    `dtype`: what the result has in any case. `is_many`: it may be several tensors.
+    """
+
+    def enter(handler: Handler) -> Handler:
+        for name in names:
+            home, _, short = name.rpartition(".")
+            told = Signature(signature, name, dtype, home in ("Tensor", "ndarray"))
+            if home in ("Tensor", "ndarray"):
+                table = TENSOR_METHODS if home == "Tensor" else ARRAY_METHODS
+                table[short] = _method(told, handler, is_many)
+            else:
+                FUNCTIONS[name] = _function(told, handler, is_many)
+        return handler
+
+    return enter
+
+
+def _method(signature: Signature, handler: Handler, is_many: bool) -> Any:
+    def work(machine: Machine, tensor: Tensor, arguments: Arguments) -> Value:
+        return answered(Call(machine, arguments, signature, tensor), handler, is_many)
+
+    return work
+
+
+def _function(signature: Signature, handler: Handler, is_many: bool) -> Any:
+    def work(machine: Machine, arguments: Arguments) -> Value:
+        return answered(Call(machine, arguments, signature), handler, is_many)
+
+    return work
+
+
+def layer(
+    settings: str, inputs: str, *names: str, is_many: bool = False
+) -> Callable[[Handler], Handler]:
+    """Registers layers: the constructor's signature, and that of `forward`."""
+
+    def enter(handler: Handler) -> Handler:
+        for name in names:
+            constructor(settings, name)
+            told = Signature(inputs, name, "")
+
+            def work(
+                machine: Machine, thing: Object, arguments: Arguments, told: Signature = told
+            ) -> Value:
+                call = Call(machine, arguments, told, layer=thing)
+                return answered(call, handler, is_many)
+
+            CALLS[name] = work
+        return handler
+
+    return enter
+
+
+def functional(inputs: str, layers: dict[str, str], settings: str = "") -> None:
+    """Functions that take an input and then a layer's arguments: `F.max_pool2d(x, 2)`.
+
+    `settings`: their order, if it isn't the layer's.
+    """
+    from torchmedic.abstract.registry import CLASSES, names_in
+
+    count = len(Signature(inputs, "", "").names)
+    order = names_in(settings)
+    for name, kind in layers.items():
+
+        def work(machine: Machine, arguments: Arguments, kind: str = kind) -> Value:
+            held = Signature(inputs, "", "").names
+            keywords = {ALIASES.get(k, k): v for k, v in arguments.keywords.items()}
+            rest = {k: v for k, v in keywords.items() if k not in held}
+            given = Arguments(arguments.node, arguments.args[count:], rest, arguments.is_complete)
+            inner = {k: v for k, v in keywords.items() if k in held}
+            thing = Object(
+                type=f"torch.nn.{kind}", settings=given.bind(order or CLASSES[f"torch.nn.{kind}"])
+            )
+            thing.state["is_function"] = True
+            inputs_given = Arguments(
+                arguments.node, arguments.args[:count], inner, arguments.is_complete
+            )
+            return CALLS[f"torch.nn.{kind}"](machine, thing, inputs_given)
+
+        FUNCTIONS[f"torch.nn.functional.{name}"] = work
+
+
+__all__ = [
+    "Call",
+    "Refused",
+    "Shape",
+    "Untold",
+    "constant_of",
+    "functional",
+    "layer",
+    "operation",
+    "plain_number",
+    "sizes_of",
+    "text",
+    "unknown_tensor",
+    "viewed",
+    "with_strides_of",
+]
