@@ -83,7 +83,7 @@ TENSOR_ATTRIBUTES["data"] = lambda machine, tensor: same(
     machine, tensor, tensor.shape, graph=False, calls=frozenset(), sums=frozenset()
 )
 TENSOR_ATTRIBUTES["grad"] = lambda machine, tensor: Tensor(
-    False, shape=tensor.shape, dtype=tensor.dtype, owners=tensor.owners
+    False, shape=tensor.shape, dtype=tensor.dtype, owners=tensor.owners, through=("grad",)
 )
 TENSOR_ATTRIBUTES["is_cuda"] = lambda machine, tensor: Unknown(False)
 TENSOR_ATTRIBUTES["grad_fn"] = lambda machine, tensor: Unknown(False)

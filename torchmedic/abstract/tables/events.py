@@ -18,7 +18,12 @@ _numbers = itertools.count(1)
 
 
 def accumulate(
-    machine: Machine, node: ast.AugAssign, before: Value, value: Value, result: Value
+    machine: Machine,
+    node: ast.stmt,
+    target: ast.expr,
+    before: Value,
+    value: Value,
+    result: Value,
 ) -> Value:
     """`total += loss`: the result remembers that it went through this sum."""
     data = [d for d in data_of(value) if d.calls or d.graph]
@@ -28,11 +33,13 @@ def accumulate(
     machine.emit(
         "accumulate",
         before,
-        ast.unparse(node.target),
+        ast.unparse(target),
         node,
         sum=number,
         graph=_graph(data),
         calls=frozenset().union(*(d.calls for d in data)),
+        added=frozenset(d.id for d in data),
+        before=frozenset[int]().union(*(d.sums for d in data_of(before))),
         container="number",
     )
     for one in data_of(result):
@@ -53,6 +60,8 @@ def appended(machine: Machine, held: Sequence, value: Value) -> Value:
         sum=number,
         graph=_graph(data),
         calls=frozenset().union(*(d.calls for d in data)),
+        added=frozenset(d.id for d in data),
+        before=frozenset[int]().union(*(d.sums for d in data_of(held))),
         container="list",
     )
     if isinstance(value, Tensor):
@@ -76,7 +85,9 @@ def converted(machine: Machine, value: Data, how: str) -> None:
     if how not in ("detach", "numpy"):
         machine.note_use(value)
     if value.calls or value.graph:
-        machine.emit("convert", value, how=how, graph=value.graph, calls=value.calls)
+        machine.emit(
+            "convert", value, how=how, graph=value.graph, calls=value.calls, sums=value.sums
+        )
 
 
 def drawn(machine: Modules, which: str, what: str = "") -> None:

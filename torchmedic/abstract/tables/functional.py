@@ -55,14 +55,27 @@ for _name in ("softmax", "log_softmax", "sigmoid"):
     _activation(_name)
 
 
+def _is_zero(p: Value | None) -> bool:
+    """True if the probability may be 0."""
+    return p is not None and not constant(p)
+
+
 def _dropout(name: str) -> None:
     @function(f"torch.nn.functional.{name}")
     def work(machine: Machine, arguments: Arguments) -> Value:
         value = arguments.get(0, "input") or Unknown()
         training = arguments.get(2, "training")
         drawn(machine, "torch")
-        machine.emit("dropout", value, training=machine.truth(training) if training is not None else True,
-                     is_given=training is not None)  # fmt: skip
+        active = [row.module for row in machine._active]
+        machine.emit(
+            "dropout",
+            value,
+            training=machine.truth(training) if training is not None else True,
+            is_given=training is not None,
+            is_off=_is_zero(arguments.get(1, "p")),
+            call=machine._call_number if active else 0,
+            modes=tuple(module.training for module in active),
+        )
         if isinstance(value, Tensor):
             return machine.derived(value, shape=value.shape, dtype=value.dtype)
         return machine.derived(value)

@@ -12,6 +12,7 @@ from torchmedic.abstract.tables.backward import backward
 from torchmedic.abstract.tables.events import constant
 from torchmedic.abstract.values import (
     Arguments,
+    Bound,
     Const,
     Data,
     Dict,
@@ -68,26 +69,31 @@ def _made(machine: Machine, thing: Object, arguments: Arguments) -> Value:
     return thing
 
 
+def _held(thing: Value) -> frozenset[int] | None:
+    held: frozenset[int] | None = thing.state.get("holds") if isinstance(thing, Object) else None
+    return held
+
+
 def _step(machine: Machine, thing: Object, arguments: Arguments) -> Value:
     closure = arguments.get(0, "closure")
-    if isinstance(closure, Function):
+    is_seen = isinstance(closure, (Function, Bound))
+    if closure is not None and is_seen:
         machine.call(closure, Arguments(arguments.node, [], {}))
     machine.emit(
         "step",
         thing,
         machine.name_of(arguments.node),
-        holds=thing.state.get("holds"),
-        type=thing.type_name,
+        holds=_held(thing),
+        type=thing.type_name if isinstance(thing, Object) else "Optimizer",
+        why=getattr(thing, "why", ""),
         has_closure=closure is not None,
-        escaped=thing.escaped,
+        is_closure_seen=is_seen,
     )
     return Unknown(False)
 
 
 def _zero_grad(machine: Machine, thing: Object, arguments: Arguments) -> Value:
-    machine.emit(
-        "zero_grad", thing, machine.name_of(arguments.node), holds=thing.state.get("holds")
-    )
+    machine.emit("zero_grad", thing, machine.name_of(arguments.node), holds=_held(thing))
     return Const(None)
 
 
@@ -127,6 +133,11 @@ def _scale(machine: Machine, thing: Object, arguments: Arguments) -> Value:
     return arguments.get(0) or Unknown()
 
 
+def _first_argument(arguments: Arguments) -> str:
+    node = arguments.node
+    return ast.unparse(node.args[0]) if isinstance(node, ast.Call) and node.args else ""
+
+
 @method("torch.amp.GradScaler", "step")
 def _scaler_step(machine: Machine, thing: Object, arguments: Arguments) -> Value:
     optimizer = arguments.get(0, "optimizer")
@@ -135,17 +146,22 @@ def _scaler_step(machine: Machine, thing: Object, arguments: Arguments) -> Value
         machine.emit(
             "step",
             optimizer,
-            ast.unparse(arguments.node.args[0])
-            if isinstance(arguments.node, ast.Call) and arguments.node.args
-            else "",
+            _first_argument(arguments),
             holds=optimizer.state.get("holds"),
             type=optimizer.type_name,
             has_closure=bool(inner.args),
-            escaped=optimizer.escaped,
             is_scaled=True,
         )
     elif optimizer is not None:
-        machine.emit("step", optimizer, is_scaled=True, holds=None)
+        machine.emit(
+            "step",
+            optimizer,
+            _first_argument(arguments),
+            is_scaled=True,
+            holds=None,
+            type="",
+            why=getattr(optimizer, "why", ""),
+        )
     return Unknown(False)
 
 
@@ -188,12 +204,13 @@ def _unknown_mode(machine: Machine, thing: Object, arguments: Arguments) -> Valu
     is_train = isinstance(called, ast.Attribute) and called.attr == "train"
     mode = arguments.get(0, "mode")
     training = False if not is_train else machine.truth(mode) if mode is not None else True
+    machine.write(machine.unknown_modes, thing.id, training)
     machine.emit(
         "train" if is_train else "eval",
         thing,
         machine.name_of(arguments.node),
         mode=training,
-        inside=None,
+        inside=frozenset({thing.id}),
     )
     return thing
 
