@@ -39,6 +39,7 @@ def accumulate(
         graph=_graph(data),
         calls=frozenset().union(*(d.calls for d in data)),
         added=frozenset(d.id for d in data),
+        is_scalar=all(isinstance(d, Tensor) and d.shape == () for d in data),
         before=frozenset[int]().union(*(d.sums for d in data_of(before))),
         container="number",
     )
@@ -61,6 +62,7 @@ def appended(machine: Machine, held: Sequence, value: Value) -> Value:
         graph=_graph(data),
         calls=frozenset().union(*(d.calls for d in data)),
         added=frozenset(d.id for d in data),
+        is_scalar=all(isinstance(d, Tensor) and d.shape == () for d in data),
         before=frozenset[int]().union(*(d.sums for d in data_of(held))),
         container="list",
     )
