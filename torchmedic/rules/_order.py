@@ -250,7 +250,8 @@ def with_graphs(timeline: Timeline) -> list[Evaluation]:
     for group in merged(timeline.evaluations):
         calls = [call for one in group for call in one.calls]
         if all(
-            c.is_grad_enabled is True and c.facts.get("has_parameters") is not False for c in calls
+            c.loops and c.is_grad_enabled is True and c.facts.get("has_parameters") is not False
+            for c in calls
         ):
             found.append(group[-1])
     return found

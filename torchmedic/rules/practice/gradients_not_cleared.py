@@ -351,13 +351,14 @@ def _not_called(trace: Trace, event: Event) -> Diagnosis:
 
 
 def _never_stepped(trace: Trace, timeline: Timeline, optimizer: Optimizer) -> Iterator[Diagnosis]:
-    """Cleared in a loop in which a backward pass reaches its parameters, and stepped nowhere."""
+    """Cleared in a loop in which a backward pass reaches its parameters; others step, it does not."""
     made = optimizer.made
     known = {e.subject for e in timeline.of("optimizer")}
-    if made is None or any(
-        s.subject == optimizer.subject or s.subject not in known for s in trace.of("step")
-    ):
+    stepped_here = {e.subject for e in timeline.of("step")}
+    if made is None or optimizer.subject in stepped_here or not stepped_here <= known:
         return
+    if not stepped_here:
+        return  # nothing is trained: a demonstration of gradients
     for clearing in optimizer.clearings:
         if clearing.subject != optimizer.subject or not clearing.loops or clearing.branches:
             continue
