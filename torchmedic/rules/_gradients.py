@@ -100,7 +100,11 @@ class Optimizer:
         """Whether a backward pass adds to its gradients; None if that can't be told."""
         if event.facts.get("is_stored") is False:
             return False
-        calls = [self.timeline.calls.get(n) for n in numbers(event, "calls")]
+        calls = [
+            self.timeline.calls.get(n)
+            for n in numbers(event, "calls")
+            if self.timeline.has_graph(n)
+        ]
         inside = [numbers(c, "inside") for c in calls if c is not None]
         if self.is_only_one:
             return True

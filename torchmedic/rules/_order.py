@@ -96,7 +96,12 @@ class Timeline:
             leaves = event.kind == "escape" and _TRAINS.search(event.name)
             if event.kind == "backward" or leaves:
                 found |= numbers(event, "calls")
-        return frozenset(found)
+        return frozenset(n for n in found if self.has_graph(n))
+
+    def has_graph(self, number: int) -> bool:
+        """False if the call was made with gradients off: no backward pass goes through it."""
+        call = self.calls.get(number)
+        return call is None or call.is_grad_enabled is not False
 
     @cached_property
     def trained(self) -> frozenset[int]:
@@ -223,7 +228,7 @@ class Timeline:
     @staticmethod
     def _uses(event: Event, calls: frozenset[object]) -> bool:
         """True if the results become numbers: converted, compared with labels, or given to a loss."""
-        if event.kind in ("convert", "loss", "compare", "escape"):
+        if event.kind in ("convert", "loss", "compare", "escape", "accumulate"):
             return bool(numbers(event, "calls") & calls)
         return False
 
@@ -244,8 +249,8 @@ def merged(evaluations: Iterable[Evaluation]) -> list[list[Evaluation]]:
     return list(found.values())
 
 
-def with_graphs(timeline: Timeline) -> list[Evaluation]:
-    """Evaluations whose forward passes certainly record a graph, whenever that place evaluates; one for each place."""
+def with_graphs(timeline: Timeline) -> list[list[Evaluation]]:
+    """Evaluations whose forward passes certainly record a graph, whenever that place evaluates, by place."""
     found = []
     for group in merged(timeline.evaluations):
         calls = [call for one in group for call in one.calls]
@@ -253,5 +258,5 @@ def with_graphs(timeline: Timeline) -> list[Evaluation]:
             c.loops and c.is_grad_enabled is True and c.facts.get("has_parameters") is not False
             for c in calls
         ):
-            found.append(group[-1])
+            found.append(group)
     return found

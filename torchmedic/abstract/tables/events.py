@@ -37,7 +37,8 @@ def accumulate(
         node,
         sum=number,
         graph=_graph(data),
-        calls=frozenset().union(*(d.calls for d in data)),
+        calls=frozenset().union(*(d.calls for d in data)) - _calls(before),
+        sums=frozenset().union(*(d.sums for d in data)),
         added=frozenset(d.id for d in data),
         is_scalar=all(isinstance(d, Tensor) and d.shape == () for d in data),
         before=frozenset[int]().union(*(d.sums for d in data_of(before))),
@@ -61,6 +62,7 @@ def appended(machine: Machine, held: Sequence, value: Value) -> Value:
         sum=number,
         graph=_graph(data),
         calls=frozenset().union(*(d.calls for d in data)),
+        sums=frozenset().union(*(d.sums for d in data)),
         added=frozenset(d.id for d in data),
         is_scalar=all(isinstance(d, Tensor) and d.shape == () for d in data),
         before=frozenset[int]().union(*(d.sums for d in data_of(held))),
@@ -75,6 +77,10 @@ def appended(machine: Machine, held: Sequence, value: Value) -> Value:
     for one in data:
         one.sums = one.sums | {number}
     return value
+
+
+def _calls(value: Value) -> frozenset[int]:
+    return frozenset().union(*(d.calls for d in data_of(value)))
 
 
 def _graph(data: list[Data]) -> bool | None:

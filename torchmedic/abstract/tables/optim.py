@@ -77,8 +77,9 @@ def _held(thing: Value) -> frozenset[int] | None:
 def _step(machine: Machine, thing: Object, arguments: Arguments) -> Value:
     closure = arguments.get(0, "closure")
     is_seen = isinstance(closure, (Function, Bound))
+    result: Value = Unknown(False)
     if closure is not None and is_seen:
-        machine.call(closure, Arguments(arguments.node, [], {}))
+        result = machine.call(closure, Arguments(arguments.node, [], {}))
     machine.emit(
         "step",
         thing,
@@ -89,7 +90,7 @@ def _step(machine: Machine, thing: Object, arguments: Arguments) -> Value:
         has_closure=closure is not None,
         is_closure_seen=is_seen,
     )
-    return Unknown(False)
+    return result
 
 
 def _zero_grad(machine: Machine, thing: Object, arguments: Arguments) -> Value:

@@ -281,7 +281,7 @@ def evaluated_in_training_mode(trace: Trace) -> Iterator[Diagnosis]:
         for group in merged(timeline.evaluations):
             roots = [r for r in _roots(timeline, group) if not numbers(r, "inside") & meant]
             if roots:
-                yield _diagnosis(trace, timeline, group[-1], roots)
+                yield _diagnosis(trace, timeline, group[0], roots)
         yield from _functions(trace, timeline)
 
 
@@ -297,7 +297,7 @@ def _roots(timeline: Timeline, group: list[Evaluation]) -> list[Event]:
                 and root.facts.get("mode_dependent")
                 and not is_meant
             ):
-                found[root.subject] = root
+                found.setdefault(root.subject, root)
             else:
                 fine.add(root.subject)
     return [root for subject, root in found.items() if subject not in fine]

@@ -6,7 +6,7 @@ from torchmedic.model import Diagnosis, Evidence, Rule, Severity, Span, Text, Va
 from torchmedic.observed.trace import Event, Trace
 from torchmedic.rules._clearing import called, cleared_before, moved_before, moved_inside, stepped
 from torchmedic.rules._gradients import Cycle, Optimizer, innermost, optimizers
-from torchmedic.rules._order import Timeline, has_other_duties, timelines
+from torchmedic.rules._order import Timeline, has_other_duties, passes, timelines
 
 rule = Rule(
     code="TM402",
@@ -303,7 +303,9 @@ def _judge(trace: Trace, timeline: Timeline, optimizer: Optimizer) -> Iterator[D
 
 
 def _stale(trace: Trace, timeline: Timeline, optimizer: Optimizer, cycle: Cycle) -> Diagnosis:
-    backward = optimizer.backwards(cycle)[0]
+    backwards = optimizer.backwards(cycle)
+    near = [b for b in backwards if passes(b) == passes(cycle.step)]
+    backward = (near or backwards)[0]
     loop = (innermost(cycle.step) or cycle.step.at).line
     facts = {"optimizer": cycle.step.name, "loop": loop}
     evidence = [
@@ -367,14 +369,16 @@ def _never_stepped(trace: Trace, timeline: Timeline, optimizer: Optimizer) -> It
             for e in timeline.of("backward")
             if e.loops == clearing.loops and not e.branches and optimizer.reached_by(e)
         ]
+        behind = [e for e in backwards if timeline.index[id(e)] > timeline.index[id(clearing)]]
+        backwards = behind or backwards
         if backwards:
             loop: Span = clearing.loops[-1].at
             yield Diagnosis(
                 rule,
-                backwards[-1].at,
+                backwards[0].at,
                 {"optimizer": clearing.name, "loop": loop.line},
                 (Evidence(_CLEARS.fill(), clearing.at),),
-                stepped(trace, backwards[-1], clearing.name),
+                stepped(trace, backwards[0], clearing.name),
                 variant=rule.variant("never-stepped"),
             )
             return

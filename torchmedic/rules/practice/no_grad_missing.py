@@ -250,7 +250,8 @@ def graph_is_recorded(trace: Trace) -> Iterator[Diagnosis]:
                 entered(trace, event.at, manager) or called(trace, event.at),
                 variant=rule.variant("not-entered"),
             )
-        for evaluation in with_graphs(timeline):
+        for group in with_graphs(timeline):
+            evaluation = group[0]
             first = evaluation.first
             if any(e.function == first.function and e.at.path == first.at.path for e in alone):
                 continue

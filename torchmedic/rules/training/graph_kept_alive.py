@@ -205,9 +205,9 @@ def sums_hold_graphs(trace: Trace) -> Iterator[Diagnosis]:
     if has_other_duties(trace):
         return
     for timeline in timelines(trace):
-        told = frozenset(
-            c.facts["call"] for one in with_graphs(timeline) for c in one.calls
-        )  # without gradients there is no graph to keep: that rule answers
+        # Without gradients there is no graph to keep: that rule answers.
+        evaluated = [one for group in with_graphs(timeline) for one in group]
+        told = frozenset(c.facts["call"] for one in evaluated for c in one.calls)
         seen = set()
         for event in _kept(timeline):
             if event.at in seen or numbers(event, "calls") & told:
@@ -228,32 +228,64 @@ def sums_hold_graphs(trace: Trace) -> Iterator[Diagnosis]:
 
 def _kept(timeline: Timeline) -> Iterator[Event]:
     """Additions that hold a graph of each pass, in a sum that lives on and that nothing differentiates."""
-    used: set[int] = set()
-    for event in timeline.events:
-        if event.kind in ("backward", "escape"):
-            used |= numbers(event, "sums")
-    differentiated = {e.subject for e in timeline.of("backward") if not e.facts.get("is_foreign")}
     places: dict[object, list[Event]] = {}
     for event in timeline.of("accumulate"):
         places.setdefault((event.sites, event.branches), []).append(event)
+    reported: set[object] = set()
     for events in places.values():
         own = {e.facts["sum"] for e in events}
-        if own & used or not events[0].name or (timeline.entry and "." in events[0].name):
-            continue
+        if not events[0].name or any(numbers(e, "sums") & (reported | own) for e in events[:1]):
+            continue  # the sum of a sum: the first one is the mistake
         for first, later in pairwise(events):
-            is_new = not numbers(first, "added") & numbers(later, "added") and (
-                not numbers(first, "calls") & numbers(later, "calls")
-            )
-            has_graph = all(
-                e.is_grad_enabled is True
-                and (e.facts.get("graph") is True or numbers(e, "added") & differentiated)
-                and (numbers(e, "calls") or numbers(e, "added") & differentiated)
-                for e in (first, later)
-            )
-            lives_on = first.facts["sum"] in numbers(later, "before")
-            if is_new and has_graph and lives_on and later.loops:
+            if (
+                _is_new(first, later)
+                and first.facts["sum"] in numbers(later, "before")
+                and later.loops
+                and all(_has_graph(timeline, e) for e in (first, later))
+                and not _may_be_used(timeline, own, later)
+            ):
+                reported |= own
                 yield later
                 break
+
+
+def _is_new(first: Event, later: Event) -> bool:
+    """True if each pass adds a graph of its own."""
+    return not numbers(first, "added") & numbers(later, "added") and not (
+        numbers(first, "calls") & numbers(later, "calls")
+    )
+
+
+def _has_graph(timeline: Timeline, event: Event) -> bool:
+    if event.is_grad_enabled is not True:
+        return False
+    if any(e.subject in numbers(event, "added") for e in _before(timeline, event)):
+        return True
+    return event.facts.get("graph") is True and bool(numbers(event, "calls"))
+
+
+def _before(timeline: Timeline, event: Event) -> list[Event]:
+    """Backward passes of the user's own before the event."""
+    return [
+        e
+        for e in timeline.events[: timeline.index[id(event)]]
+        if e.kind == "backward" and not e.facts.get("is_foreign")
+    ]
+
+
+def _may_be_used(timeline: Timeline, own: set[object], event: Event) -> bool:
+    """True if a backward pass goes through the sum, or may: it leaves, and its graphs have not been freed."""
+    if any(numbers(e, "sums") & own for e in timeline.of("backward")):
+        return True
+    leaves = any(numbers(e, "sums") & own for e in timeline.of("escape"))
+    if not leaves and not (timeline.entry and "." in event.name):
+        return False
+    done = [e for e in _before(timeline, event) if not e.facts.get("is_kept")]
+    calls = frozenset[int]().union(*(numbers(e, "calls") for e in done))
+    is_freed = {e.subject for e in done} >= numbers(event, "added") or (
+        bool(numbers(event, "calls")) and numbers(event, "calls") <= calls
+    )
+    return not is_freed
 
 
 # --- the fix
