@@ -4,8 +4,9 @@ import ast
 from collections.abc import Iterator
 from itertools import pairwise
 
-from torchmedic.model import Diagnosis, Evidence, Fix, Rule, Severity, Text, Variant
+from torchmedic.model import Diagnosis, Evidence, Fix, Rule, Severity, Span, Text, Variant
 from torchmedic.observed import Source
+from torchmedic.observed.source import argument
 from torchmedic.observed.trace import Event, Trace
 from torchmedic.rules._order import Timeline, has_other_duties, numbers, timelines, with_graphs
 from torchmedic.rules._statements import statement_at
@@ -214,16 +215,21 @@ def sums_hold_graphs(trace: Trace) -> Iterator[Diagnosis]:
                 continue
             seen.add(event.at)
             total, loop = event.name, event.loops[-1].at
+            where = _origin(trace, event)
             evidence = (
                 Evidence(_ADDED.fill(total=total), event.at),
                 Evidence(_LOOP, loop),
                 Evidence(_BACKWARD),
             )
             is_list = event.facts.get("container") == "list"
-            variant = rule.variant("list") if is_list else None
-            facts = {"total": total, "loop": loop.line}
-            fix = _mended(trace, timeline, event)
-            yield Diagnosis(rule, event.at, facts, evidence, fix, variant=variant)
+            yield Diagnosis(
+                rule,
+                where[1] if where else event.at,
+                {"total": total, "loop": loop.line},
+                evidence,
+                _mended(trace, timeline, event, where),
+                variant=rule.variant("list") if is_list else None,
+            )
 
 
 def _kept(timeline: Timeline) -> Iterator[Event]:
@@ -291,15 +297,51 @@ def _may_be_used(timeline: Timeline, own: set[object], event: Event) -> bool:
 # --- the fix
 
 
-def _mended(trace: Trace, timeline: Timeline, event: Event) -> tuple[Fix, ...]:
+def _origin(trace: Trace, event: Event) -> tuple[Source, Span, ast.expr] | None:
+    """What is added, and the place where it was given: `meter.update(loss)` for the `value` that `update` adds."""
     source = trace.source_of(event.at)
     added = _added(source, event)
     if added is None:
+        return None
+    at = event.at
+    for caller in reversed(event.callers):
+        given = _given(source, added, trace.source_of(caller), caller)
+        if given is None:
+            break
+        source, at, added = trace.source_of(caller), caller, given
+    return source, at, added
+
+
+def _given(source: Source, added: ast.expr, outer: Source, caller: Span) -> ast.expr | None:
+    """The caller's argument, if what is added is made of one argument of its function."""
+    function = source.function_of(added)
+    call = outer.at(caller, ast.Call)
+    if function is None or call is None:
+        return None
+    names = [a.arg for a in (*function.args.posonlyargs, *function.args.args)]
+    if isinstance(source.parent(function), ast.ClassDef):
+        names = names[1:]
+    used = [n.id for n in ast.walk(added) if isinstance(n, ast.Name) and n.id in names]
+    if not used:
+        return None
+    return argument(call, names.index(used[0]), used[0])
+
+
+def _mended(
+    trace: Trace,
+    timeline: Timeline,
+    event: Event,
+    where: tuple[Source, Span, ast.expr] | None,
+) -> tuple[Fix, ...]:
+    own = trace.source_of(event.at)
+    here = _added(own, event)
+    if where is None or here is None:
         return ()
+    source, _, added = where
     names = {e.name for e in timeline.of("backward") if e.name}
     node = _factor(added, names)
     is_scalar = bool(event.facts.get("is_scalar")) or ast.unparse(node) in names
-    is_number = is_scalar and not _is_tensor_later(source, added, event.name)
+    is_number = is_scalar and not _is_tensor_later(own, here, event.name)
     text, title = (".item()", _ITEM) if is_number else (".detach()", _DETACH)
     if isinstance(node, (ast.Name, ast.Attribute, ast.Call, ast.Subscript)):
         edit = source.insert_after(node, text)
