@@ -28,6 +28,8 @@ from torchmedic.engine import diagnose
 from torchmedic.fix.patch import patched
 from torchmedic.model import Diagnosis
 from torchmedic.observed import load
+from torchmedic.observed.trace import Trace
+from torchmedic.rules import RULES
 
 SOURCE = Path(__file__).parent / "source"
 
@@ -153,3 +155,25 @@ def test_programs_run(program, tmp_path):
     for folder in folders:
         outcome = run(program.main, cwd=folder)
         assert outcome.status == 0 and outcome.failure is None, outcome.stderr
+
+
+def with_tabs(text: str) -> str:
+    """Indented by tabs instead of four spaces."""
+    lines = text.splitlines(keepends=True)
+    return "".join("\t" * ((len(s) - len(s.lstrip(" "))) // 4) + s.lstrip(" ") for s in lines)
+
+
+silent = pytest.mark.parametrize(
+    "rule", [r for r in RULES.values() if Trace in r.detectors], ids=lambda r: r.name
+)
+
+
+@silent
+@pytest.mark.parametrize("change", [with_tabs, lambda text: text.replace("\n", "\r\n")])
+def test_fixes_keep_tabs_and_line_ends(rule, change, tmp_path):
+    path = tmp_path / "train.py"
+    path.write_bytes(change(rule.bad).encode())
+    [found] = findings(tmp_path, "train.py")
+    if not found.fixes:
+        pytest.skip("no fix")
+    assert patched(found.fixes[0])[str(path)] == change(rule.good)
