@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from torchmedic.abstract.describe import describe, tensor
 from torchmedic.abstract.machine import Frame
-from torchmedic.abstract.modules import Modules, Row
+from torchmedic.abstract.modules import Row
+from torchmedic.abstract.order import Order
 from torchmedic.abstract.registry import BASES, DEFAULTS
 from torchmedic.abstract.requests import CALLER, FETCHER
 from torchmedic.abstract.sizes import Size
@@ -44,7 +45,7 @@ WRAPPERS = ("torch.nn.DataParallel", "torch.nn.parallel.DistributedDataParallel"
 NOT_MODULES = ("torch.nn.Parameter", "torch.nn.utils", "torch.nn.functional", "torch.nn.init")
 
 
-class Failures(Modules):
+class Failures(Order):
     """Makes a `Failure` of the frames, modules and sizes at this moment."""
 
     def fail(

@@ -96,6 +96,9 @@ class State:
         self.branches: list[Branch] = []
         self.frameworks: set[str] = set()
         self.modes: dict[str, Any] = {"grad": True, "autocast": False, "workers": False}
+        self.unknown_modes: dict[int, Any] = {}  # id of an unknown module -> its mode
+        self.parts: dict[int, Object] = {}  # modules whose parameters were asked for, by id
+        self.entry = ""
         self.is_complete = True
         self.guards = 0  # `try` bodies around: what fails there may be meant
         self.strict: list[
@@ -247,6 +250,7 @@ class State:
                 tuple(self.branches),
                 self.modes["grad"],
                 facts,
+                self.entry,
             )
         )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torchmedic.abstract.expressions import data_of
 from torchmedic.abstract.managers import Managers
-from torchmedic.abstract.registry import CALLS, MODULE_METHODS
+from torchmedic.abstract.registry import CALLS, DEFAULTS, MODULE_METHODS
 from torchmedic.abstract.sizes import Size
 from torchmedic.abstract.values import (
     Arguments,
@@ -28,14 +28,6 @@ MODULE_BASES = (
     "lightning.",
     "pytorch_lightning.",
     "torch.jit.ScriptModule",
-)
-MODE_DEPENDENT = (
-    "Dropout",
-    "BatchNorm",
-    "InstanceNorm",
-    "AlphaDropout",
-    "FeatureAlphaDropout",
-    "RReLU",
 )
 CONTAINERS = ("torch.nn.Sequential", "torch.nn.ModuleList", "torch.nn.ModuleDict")
 WRAPPERS = ("torch.nn.DataParallel", "torch.nn.parallel.DistributedDataParallel", "torch.compile")
@@ -94,7 +86,9 @@ class Modules(Managers):
                 yield from self.tree_of(child, f"{prefix}.{name}".lstrip("."), depth - 1)
 
     def inside(self, module: Object) -> frozenset[int]:
-        return frozenset(part.id for _, part in self.tree_of(module))
+        parts = {part.id: part for _, part in self.tree_of(module)}
+        self.parts |= parts
+        return frozenset(parts)
 
     def is_open(self, module: Object) -> bool:
         """True if there may be layers in it that are not known."""
@@ -122,14 +116,11 @@ class Modules(Managers):
         return held if isinstance(held, Value) else super().library_attribute(value, name)
 
     def mode_dependent(self, module: Object) -> tuple[str, ...]:
-        """Types of the layers below that act differently in training, and are in training mode now."""
+        """Types of the layers below that act differently in training, and are certainly in training mode now."""
         return tuple(
             part.type_name
             for _, part in self.tree_of(module)
-            if part.type_name.startswith(MODE_DEPENDENT)
-            and part.training is not False
-            and not part.cls
-            and not (part.type_name.startswith("Dropout") and is_zero(part.settings.get("p")))
+            if part.training is True and is_mode_dependent(part)
         )
 
     def set_mode(self, module: Object, training: bool | None) -> None:
@@ -288,5 +279,27 @@ class Modules(Managers):
         )
 
 
-def is_zero(value: Value | None) -> bool:
-    return isinstance(value, Const) and value.value == 0
+def is_mode_dependent(layer: Object) -> bool:
+    """True if the layer certainly computes something else in training than in evaluation."""
+    if layer.cls is not None or not layer.type.startswith(("torch.nn.", "torchvision.models.")):
+        return False
+    name = layer.type_name
+
+    def setting(which: str) -> object:
+        given = layer.settings.get(which)
+        if given is not None:
+            return given.value if isinstance(given, Const) else None
+        return DEFAULTS.get(layer.type, {}).get(which)
+
+    if "Dropout" in name:
+        return "p" not in layer.settings or bool(setting("p"))
+    if "BatchNorm" in name:
+        return setting("track_running_stats") is not False
+    if name in ("LSTM", "GRU", "RNN"):
+        dropout, layers = setting("dropout"), setting("num_layers")
+        return bool(dropout) and isinstance(layers, int) and layers > 1
+    if name.startswith(("TransformerEncoderLayer", "TransformerDecoderLayer")):
+        return "dropout" not in layer.settings or bool(setting("dropout"))
+    if name == "RReLU":
+        return True
+    return layer.type.startswith("torchvision.models.") and bool(layer.state.get("mode_dependent"))

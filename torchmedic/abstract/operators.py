@@ -247,7 +247,8 @@ class Operators(State):
             return Const(isinstance(op, ast.IsNot))
         if isinstance(left, External) and isinstance(right, External) and left.name == right.name:
             return Const(isinstance(op, (ast.Eq, ast.Is)))
-        return Unknown(False, soft=soft)
+        calls = frozenset[int]().union(*(d.calls for d in data_of(left, right)))
+        return Unknown(False, calls, soft=soft)
 
     def tensor_compare(self, left: Value, right: Value) -> Value:
         return self.unknown(left, right)

@@ -109,7 +109,7 @@ class Machine(Notes):
                         self.frame.node = (
                             value.node.body[0] if isinstance(value.node.body, list) else None
                         )
-                        self.note_use(self.call_function(value, Arguments(NOWHERE, [], {})))
+                        self._enter(value)
                 elif isinstance(value, Class) and value.source is main.source:
                     self._uncalled_methods(value)
             remaining(self, [v for v in main.scope.values() if isinstance(v, Class)])
@@ -130,6 +130,7 @@ class Machine(Notes):
             if id(function.node) in self._called:
                 continue
             self.frame.node = cls.node
+            self.entry = function.qualname
             if function.name == "forward" and self.is_module(made) and isinstance(made, Object):
                 count = len(function.node.args.args) - 1
                 inputs: list[Value] = [Tensor(None, dtype="") for _ in range(count)]
@@ -137,7 +138,15 @@ class Machine(Notes):
             elif function.name == "__getitem__":
                 self.call_function(function, Arguments(NOWHERE, [Number()], {}), made)
             else:
-                self.note_use(self.call_function(function, Arguments(NOWHERE, [], {}), made))
+                self._enter(function, made)
+        self.entry = ""
+
+    def _enter(self, function: Function, receiver: Value | None = None) -> None:
+        self.entry = function.qualname
+        result = self.call_function(function, Arguments(NOWHERE, [], {}), receiver)
+        self.note_use(result)
+        self.returned(result)
+        self.entry = ""
 
     def call_function(
         self, function: Function, arguments: Arguments, receiver: Value | None = None
@@ -207,7 +216,7 @@ class Machine(Notes):
 
     def imported_name(self, module: str, level: int, name: str) -> Value:
         root = module.split(".")[0]
-        if not level and root in FRAMEWORKS:
+        if not level and root in FRAMEWORKS and (root != "transformers" or "Trainer" in name):
             self.frameworks.add(root)
         found = self._namespace(module, level) if module or level else None
         if found is not None and name in found.scope:
@@ -249,6 +258,7 @@ class Machine(Notes):
     def call_method(self, bound: Bound, arguments: Arguments) -> Value:
         receiver = bound.receiver
         if isinstance(receiver, Tensor):
+            self.note_gradient(receiver, bound.name)
             table = ARRAY_METHODS if receiver.library == "numpy" else TENSOR_METHODS
             handler = table.get(bound.name) if receiver.library else None
             if handler is not None:
@@ -335,7 +345,7 @@ class Machine(Notes):
     def accumulated(self, node: ast.AugAssign, before: Value, value: Value, result: Value) -> Value:
         from torchmedic.abstract.tables.events import accumulate
 
-        return accumulate(self, node, before, value, result)
+        return accumulate(self, node, node.target, before, value, result)
 
 
 def _kinds(value: Value) -> tuple[str, ...]:

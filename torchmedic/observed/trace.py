@@ -19,6 +19,7 @@ Kind = Literal[
     "dataset",  # a Dataset of the user, with what its `__len__` returns and what its `__getitem__` reads
     "dropout",  # `F.dropout`
     "draw",  # random numbers
+    "escape",  # an object, a result or a sum is handed to code that can't be seen
     "eval",
     "fit",  # a layer's call, with what of its input fits
     "load",
@@ -32,6 +33,7 @@ Kind = Literal[
     "softmax",
     "step",
     "train",
+    "unused",  # a statement that only names a method: `model.eval`, or makes a manager: `torch.no_grad()`
     "use",  # the result of a softmax or the like goes elsewhere than into a loss or an order of its elements
     "view",  # or `reshape`; `order`: what `permute` would need
     "zero_grad",
@@ -75,7 +77,8 @@ class Reading(NamedTuple):
 class Event(NamedTuple):
     """One thing that the program does. `at` is the expression; `callers` the call sites around it, outermost first.
 
-    `subject` is the id of the object it happens to, `name` what the user calls that.
+    `subject` is the id of the object it happens to, `name` what the user calls that. `entry`: the function in which
+    the execution began, of those that nobody calls; "" for the file itself.
     """
 
     kind: Kind
@@ -88,6 +91,7 @@ class Event(NamedTuple):
     branches: tuple[Branch, ...] = ()
     is_grad_enabled: bool | None = True
     facts: Mapping[str, object] = {}
+    entry: str = ""
 
     @property
     def sites(self) -> tuple[Span, ...]:

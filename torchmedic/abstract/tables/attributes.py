@@ -174,7 +174,12 @@ TENSOR_ATTRIBUTES["data"] = lambda machine, tensor: same(
     machine, tensor, tensor.shape, **NO_GRAPH, is_leaf=True
 )
 TENSOR_ATTRIBUTES["grad"] = lambda machine, tensor: Tensor(
-    False, shape=tensor.shape, dtype=tensor.dtype, owners=tensor.owners, is_contiguous=None
+    False,
+    shape=tensor.shape,
+    dtype=tensor.dtype,
+    owners=tensor.owners,
+    is_contiguous=None,
+    through=("grad",),
 )
 for _name in ("is_cuda", "grad_fn", "is_leaf", "layout", "names", "itemsize", "nbytes", "_version"):
     TENSOR_ATTRIBUTES.setdefault(_name, lambda machine, tensor: Unknown(False))

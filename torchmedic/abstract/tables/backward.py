@@ -22,7 +22,15 @@ if TYPE_CHECKING:
 def backward(machine: Machine, value: Data, arguments: Arguments) -> Value:
     called = arguments.node.func if isinstance(arguments.node, ast.Call) else None
     name = ast.unparse(called.value) if isinstance(called, ast.Attribute) else ""
-    machine.emit("backward", value, name, calls=value.calls, sums=value.sums, graph=value.graph)
+    machine.emit(
+        "backward",
+        value,
+        name,
+        calls=value.calls,
+        sums=value.sums,
+        graph=value.graph,
+        is_kept=bool(arguments.all()),
+    )
     if isinstance(value, Tensor) and machine.modes["grad"] is True:
         if value.graph is False:
             machine.fail(

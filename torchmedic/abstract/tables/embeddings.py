@@ -46,10 +46,17 @@ def _dropout_function(name: str) -> None:
         given = call.given.get("training")
         training = call.machine.truth(given) if given is not None else True
         call.drawn("torch")
-        call.machine.emit(
-            "dropout", call.value("input"), training=training, is_given=given is not None
-        )
         p = call.given.get("p", Const(0.5))
+        active = [row.module for row in call.machine._active]
+        call.machine.emit(
+            "dropout",
+            call.value("input"),
+            training=training,
+            is_given=given is not None,
+            is_off=not (isinstance(p, Const) and p.value),
+            call=call.machine._call_number if active else 0,
+            modes=tuple(module.training for module in active),
+        )
         return dropped(call, training, p.value if isinstance(p, Const) else None)
 
 

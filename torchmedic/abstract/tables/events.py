@@ -18,7 +18,12 @@ _numbers = itertools.count(1)
 
 
 def accumulate(
-    machine: Machine, node: ast.AugAssign, before: Value, value: Value, result: Value
+    machine: Machine,
+    node: ast.stmt,
+    target: ast.expr,
+    before: Value,
+    value: Value,
+    result: Value,
 ) -> Value:
     """`total += loss`: the result remembers that it went through this sum."""
     data = [d for d in data_of(value) if d.calls or d.graph]
@@ -28,11 +33,15 @@ def accumulate(
     machine.emit(
         "accumulate",
         before,
-        ast.unparse(node.target),
+        ast.unparse(target),
         node,
         sum=number,
         graph=_graph(data),
-        calls=frozenset().union(*(d.calls for d in data)),
+        calls=frozenset().union(*(d.calls for d in data)) - _calls(before),
+        sums=frozenset().union(*(d.sums for d in data)),
+        added=frozenset(d.id for d in data),
+        is_scalar=all(isinstance(d, Tensor) and d.shape == () for d in data),
+        before=frozenset[int]().union(*(d.sums for d in data_of(before))),
         container="number",
     )
     for one in data_of(result):
@@ -53,6 +62,10 @@ def appended(machine: Machine, held: Sequence, value: Value) -> Value:
         sum=number,
         graph=_graph(data),
         calls=frozenset().union(*(d.calls for d in data)),
+        sums=frozenset().union(*(d.sums for d in data)),
+        added=frozenset(d.id for d in data),
+        is_scalar=all(isinstance(d, Tensor) and d.shape == () for d in data),
+        before=frozenset[int]().union(*(d.sums for d in data_of(held))),
         container="list",
     )
     if isinstance(value, Tensor):
@@ -66,6 +79,10 @@ def appended(machine: Machine, held: Sequence, value: Value) -> Value:
     return value
 
 
+def _calls(value: Value) -> frozenset[int]:
+    return frozenset().union(*(d.calls for d in data_of(value)))
+
+
 def _graph(data: list[Data]) -> bool | None:
     graphs = {d.graph for d in data}
     return True if True in graphs else None if None in graphs else False
@@ -76,7 +93,9 @@ def converted(machine: Machine, value: Data, how: str) -> None:
     if how not in ("detach", "numpy"):
         machine.note_use(value)
     if value.calls or value.graph:
-        machine.emit("convert", value, how=how, graph=value.graph, calls=value.calls)
+        machine.emit(
+            "convert", value, how=how, graph=value.graph, calls=value.calls, sums=value.sums
+        )
 
 
 def drawn(machine: Modules, which: str, what: str = "") -> None:

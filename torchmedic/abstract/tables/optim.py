@@ -10,6 +10,7 @@ from torchmedic.abstract.registry import CLASSES, constructor, made, method
 from torchmedic.abstract.tables.backward import backward
 from torchmedic.abstract.values import (
     Arguments,
+    Bound,
     Const,
     Data,
     Dict,
@@ -66,26 +67,32 @@ def _made(machine: Machine, thing: Object, arguments: Arguments) -> Value:
     return thing
 
 
+def _held(thing: Value) -> frozenset[int] | None:
+    held: frozenset[int] | None = thing.state.get("holds") if isinstance(thing, Object) else None
+    return held
+
+
 def _step(machine: Machine, thing: Object, arguments: Arguments) -> Value:
     closure = arguments.get(0, "closure")
-    if isinstance(closure, Function):
-        machine.call(closure, Arguments(arguments.node, [], {}))
+    is_seen = isinstance(closure, (Function, Bound))
+    result: Value = Unknown(False)
+    if closure is not None and is_seen:
+        result = machine.call(closure, Arguments(arguments.node, [], {}))
     machine.emit(
         "step",
         thing,
         machine.name_of(arguments.node),
-        holds=thing.state.get("holds"),
-        type=thing.type_name,
+        holds=_held(thing),
+        type=thing.type_name if isinstance(thing, Object) else "Optimizer",
+        why=getattr(thing, "why", ""),
         has_closure=closure is not None,
-        escaped=thing.escaped,
+        is_closure_seen=is_seen,
     )
-    return Unknown(False)
+    return result
 
 
 def _zero_grad(machine: Machine, thing: Object, arguments: Arguments) -> Value:
-    machine.emit(
-        "zero_grad", thing, machine.name_of(arguments.node), holds=thing.state.get("holds")
-    )
+    machine.emit("zero_grad", thing, machine.name_of(arguments.node), holds=_held(thing))
     return Const(None)
 
 
@@ -130,6 +137,11 @@ def _scale(machine: Machine, thing: Object, arguments: Arguments) -> Value:
     return arguments.get(0) or Unknown()
 
 
+def _first_argument(arguments: Arguments) -> str:
+    node = arguments.node
+    return ast.unparse(node.args[0]) if isinstance(node, ast.Call) and node.args else ""
+
+
 @method("torch.amp.GradScaler", "step")
 def _scaler_step(machine: Machine, thing: Object, arguments: Arguments) -> Value:
     optimizer = arguments.get(0, "optimizer")
@@ -138,17 +150,22 @@ def _scaler_step(machine: Machine, thing: Object, arguments: Arguments) -> Value
         machine.emit(
             "step",
             optimizer,
-            ast.unparse(arguments.node.args[0])
-            if isinstance(arguments.node, ast.Call) and arguments.node.args
-            else "",
+            _first_argument(arguments),
             holds=optimizer.state.get("holds"),
             type=optimizer.type_name,
             has_closure=bool(inner.args),
-            escaped=optimizer.escaped,
             is_scaled=True,
         )
     elif optimizer is not None:
-        machine.emit("step", optimizer, is_scaled=True, holds=None)
+        machine.emit(
+            "step",
+            optimizer,
+            _first_argument(arguments),
+            is_scaled=True,
+            holds=None,
+            type="",
+            why=getattr(optimizer, "why", ""),
+        )
     return Unknown(False)
 
 
@@ -191,12 +208,13 @@ def _unknown_mode(machine: Machine, thing: Object, arguments: Arguments) -> Valu
     is_train = isinstance(called, ast.Attribute) and called.attr == "train"
     mode = arguments.get(0, "mode")
     training = False if not is_train else machine.truth(mode) if mode is not None else True
+    machine.write(machine.unknown_modes, thing.id, training)
     machine.emit(
         "train" if is_train else "eval",
         thing,
         machine.name_of(arguments.node),
         mode=training,
-        inside=None,
+        inside=frozenset({thing.id}),
     )
     return thing
 

@@ -1,0 +1,179 @@
+"""Programs with one mistake that raises nothing, or not yet, and what their source alone tells.
+
+tests/source/<mistake>/<name>/ holds a program, `good/` with the same program mended, and expect.json:
+
+    code, path, line   the finding: the stripped text of its line in that file
+    occurrence         which of several lines with that text, from 1 (only where there are several)
+    also               other places that are as right: a list of {"path", "line"}
+    main               the file that is started, if it is not `path`
+    has_fix            false where no edit can be told
+
+tests/source/innocent/<name>/ holds programs that look like mistakes and are right: {"main"} alone. `runs` is false
+where a program needs a library that the tests don't have.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from programs import execute as run
+from torchmedic.abstract import execute
+from torchmedic.engine import diagnose
+from torchmedic.fix.patch import patched
+from torchmedic.model import Diagnosis
+from torchmedic.observed import load
+from torchmedic.observed.trace import Trace
+from torchmedic.rules import RULES
+
+SOURCE = Path(__file__).parent / "source"
+
+
+@dataclass(frozen=True)
+class Program:
+    """One folder of the corpus. `places` are (path, line number) of the right findings, the best first."""
+
+    folder: Path
+    code: str
+    main: str
+    places: tuple[tuple[str, int], ...]
+    has_fix: bool
+    runs: bool = True
+
+    @property
+    def name(self) -> str:
+        return f"{self.folder.parent.name}/{self.folder.name}"
+
+
+def programs() -> list[Program]:
+    return [_program(path) for path in sorted(SOURCE.glob("*/*/expect.json"))]
+
+
+def _program(path: Path) -> Program:
+    told = json.loads(path.read_text("utf-8"))
+    if "code" not in told:
+        return Program(path.parent, "", told["main"], (), False, told.get("runs", True))
+    places = [told, *told["also"]]
+    return Program(
+        path.parent,
+        told["code"],
+        told.get("main", told["path"]),
+        tuple((p["path"], _number(path.parent, p)) for p in places),
+        told.get("has_fix", True),
+        told.get("runs", True),
+    )
+
+
+def _number(folder: Path, place: dict[str, object]) -> int:
+    lines = (folder / str(place["path"])).read_text("utf-8").splitlines()
+    found = [n for n, line in enumerate(lines, 1) if line.strip() == place["line"]]
+    occurrence = place.get("occurrence")
+    assert found and (len(found) == 1 or occurrence), f"{folder}: {place['line']} stands {found}"
+    return found[int(str(occurrence or 1)) - 1]
+
+
+PROGRAMS = programs()
+faulty = pytest.mark.parametrize("program", [p for p in PROGRAMS if p.code], ids=lambda p: p.name)
+innocent = pytest.mark.parametrize(
+    "program", [p for p in PROGRAMS if not p.code], ids=lambda p: p.name
+)
+
+
+def findings(folder: Path, main: str) -> list[Diagnosis]:
+    source = load(str(folder / main))
+    assert source is not None
+    return diagnose(execute(source))
+
+
+def copied(folder: Path, to: Path) -> Path:
+    ignored = shutil.ignore_patterns("expect.json", "good", "__pycache__")
+    shutil.copytree(folder, to, ignore=ignored)
+    return to
+
+
+def shown(found: list[Diagnosis]) -> list[str]:
+    return [f"{d.rule.code} {d.at and d.at.line}: {d.title('en')}" for d in found]
+
+
+@faulty
+def test_exactly_the_mistake_is_found_at_its_line(program, tmp_path):
+    folder = copied(program.folder, tmp_path / "bad")
+    found = findings(folder, program.main)
+    assert [d.rule.code for d in found] == [program.code], shown(found)
+    at = found[0].at
+    assert at is not None
+    assert (Path(at.path).relative_to(folder).as_posix(), at.line) in program.places, shown(found)
+
+
+@faulty
+def test_mended_twin_is_silent(program, tmp_path):
+    folder = copied(program.folder / "good", tmp_path / "good")
+    assert shown(findings(folder, program.main)) == []
+
+
+@innocent
+def test_innocent_program_is_silent(program, tmp_path):
+    folder = copied(program.folder, tmp_path / "innocent")
+    assert shown(findings(folder, program.main)) == []
+
+
+@faulty
+def test_first_fix_makes_it_silent(program, tmp_path):
+    folder = copied(program.folder, tmp_path / "bad")
+    [found] = findings(folder, program.main)
+    assert bool(found.fixes) is program.has_fix
+    for index, fix in enumerate(found.fixes):
+        texts = patched(fix)
+        for text in texts.values():
+            ast.parse(text)
+        if index == 0:
+            for path, text in texts.items():
+                Path(path).write_bytes(text.encode())
+            assert shown(findings(folder, program.main)) == []
+            for path, text in texts.items():
+                assert Path(path).read_bytes().decode() == text
+
+
+@pytest.mark.trials
+@pytest.mark.parametrize("program", [p for p in PROGRAMS if p.runs], ids=lambda p: p.name)
+def test_programs_run(program, tmp_path):
+    """A silent mistake raises nothing; neither do its twin and its mended copy."""
+    bad = copied(program.folder, tmp_path / "bad")
+    folders = [bad]
+    if program.code:
+        folders.append(copied(program.folder / "good", tmp_path / "good"))
+        mended = copied(program.folder, tmp_path / "mended")
+        for found in findings(mended, program.main):
+            for path, text in (patched(found.fixes[0]) if found.fixes else {}).items():
+                Path(path).write_bytes(text.encode())
+        folders.append(mended)
+    for folder in folders:
+        outcome = run(program.main, cwd=folder)
+        assert outcome.status == 0 and outcome.failure is None, outcome.stderr
+
+
+def with_tabs(text: str) -> str:
+    """Indented by tabs instead of four spaces."""
+    lines = text.splitlines(keepends=True)
+    return "".join("\t" * ((len(s) - len(s.lstrip(" "))) // 4) + s.lstrip(" ") for s in lines)
+
+
+silent = pytest.mark.parametrize(
+    "rule", [r for r in RULES.values() if Trace in r.detectors], ids=lambda r: r.name
+)
+
+
+@silent
+@pytest.mark.parametrize("change", [with_tabs, lambda text: text.replace("\n", "\r\n")])
+def test_fixes_keep_tabs_and_line_ends(rule, change, tmp_path):
+    path = tmp_path / "train.py"
+    path.write_bytes(change(rule.bad).encode())
+    [found] = findings(tmp_path, "train.py")
+    if not found.fixes:
+        pytest.skip("no fix")
+    assert patched(found.fixes[0])[str(path)] == change(rule.good)

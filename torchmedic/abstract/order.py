@@ -1,0 +1,205 @@
+"""What rules about the order of events need besides calls: gradients written by hand, methods that are named but not
+called, values and objects that leave for code that can't be seen, and modes of modules that are not known."""
+
+from __future__ import annotations
+
+import ast
+
+from torchmedic.abstract.calls import NO_GRAD
+from torchmedic.abstract.expressions import data_of
+from torchmedic.abstract.modules import Modules
+from torchmedic.abstract.values import (
+    Arguments,
+    Bound,
+    Const,
+    Data,
+    External,
+    Object,
+    Tensor,
+    Unknown,
+    Value,
+)
+
+NAMED = ("eval", "train", "zero_grad", "step", "backward")
+REPORTING = ("add_", "log", "info", "debug", "warning", "write", "set_", "format", "print", "plot", "scatter", "line",
+             "watch", "summary", "append", "title", "text", "bar", "hist")  # fmt: skip
+LIBRARIES = ("torch.", "torchvision.", "numpy.", "builtins.", "math.")
+
+
+class Order(Modules):
+    """Emits what the tables can't see."""
+
+    # --- gradients
+
+    def note_gradient(self, receiver: Value, name: str) -> None:
+        """`p.grad.zero_()` clears; another change in place (`p.grad.div_(n)`) leaves what can't be told."""
+        if name.endswith("_") and not name.startswith("_") and is_gradient(receiver):
+            self._gradient(receiver, name in ("zero_", "detach_"))
+
+    def _gradient(self, holder: Value, is_cleared: bool) -> None:
+        owners = holder.owners if isinstance(holder, Tensor) else None
+        self.emit(
+            "zero_grad", holder, "", holds=owners or None, is_cleared=is_cleared, by="gradient"
+        )
+
+    def assign_attribute(self, thing: Value, name: str, value: Value) -> None:
+        if name == "grad":
+            self._gradient(thing, isinstance(value, Const) and value.value is None)
+        elif name == "requires_grad" and isinstance(thing, Tensor):
+            wanted = self.truth(value)
+            for part in [self.parts[i] for i in thing.owners if i in self.parts]:
+                self.set(part, "frozen", None if wanted is None else not wanted)
+        super().assign_attribute(thing, name, value)
+
+    # --- statements without an effect
+
+    def _do_expr(self, node: ast.Expr) -> None:
+        value = self.evaluate(node.value)
+        if isinstance(node.value, ast.Attribute):
+            if isinstance(value, Bound) and value.name in NAMED:
+                self._unused(value.receiver, value.name, ast.unparse(node.value.value))
+            elif isinstance(value, External) and value.name in NO_GRAD:
+                self._unused(value, value.name, ast.unparse(node.value))
+        elif isinstance(value, Object) and value.type in NO_GRAD:
+            self._unused(value, value.type, ast.unparse(node.value))
+
+    def _unused(self, receiver: Value, method: str, name: str) -> None:
+        self.emit("unused", receiver, name, method=method, inside=self._inside(receiver))
+
+    def _inside(self, value: Value) -> frozenset[int]:
+        return self.inside(value) if isinstance(value, Object) else frozenset({value.id})
+
+    # --- sums
+
+    def assign(self, target: ast.expr, value: Value) -> None:
+        node = self.frame.node
+        if isinstance(node, ast.Assign) and isinstance(target, (ast.Name, ast.Attribute)):
+            added = added_to(node.value, ast.unparse(target))
+            if added is not None and data_of(value):
+                value = self.summed(node, target, value)
+        super().assign(target, value)
+
+    def summed(self, node: ast.Assign, target: ast.Name | ast.Attribute, value: Value) -> Value:
+        """`total = total + loss`."""
+        from torchmedic.abstract.tables.events import accumulate
+
+        before: object = None
+        if isinstance(target, ast.Name):
+            before = self.frame.local.get(target.id)
+        elif isinstance(owner := self.evaluate(target.value), Object):
+            before = owner.attributes.get(target.attr)
+        held = before if isinstance(before, Value) else Unknown()
+        return accumulate(self, node, target, held, value, value)  # type: ignore[arg-type]
+
+    # --- modules that are not known
+
+    def call_unknown(self, function: Value, arguments: Arguments) -> Value:
+        result = super().call_unknown(function, arguments)
+        if function.id not in self.unknown_modes or not isinstance(result, Data):
+            return result
+        self._call_number += 1
+        training = self.unknown_modes[function.id]
+        self.emit(
+            "call",
+            function,
+            self.name_of(self.frame.node),
+            call=self._call_number,
+            training=training,
+            mode_dependent=None,
+            inside=frozenset({function.id}),
+            is_open=True,
+            escaped="",
+            has_parameters=None,
+            type="",
+        )
+        if self.modes["grad"] is not False:
+            result.graph = None
+        result.calls = result.calls | {self._call_number}
+        return result
+
+    # --- what leaves
+
+    def escape(self, value: Value, to: str) -> None:
+        super().escape(value, to)
+        reaches = self.reached(value)
+        data = [] if to.startswith(LIBRARIES) else data_of(value)
+        calls = frozenset[int]().union(*(d.calls for d in data))
+        sums = frozenset[int]().union(*(d.sums for d in data))
+        if reaches or calls or sums:
+            self.emit("escape", value, to, reaches=reaches, calls=calls, sums=sums)
+
+    def returned(self, value: Value) -> None:
+        """What a function that nobody calls hands to its caller."""
+        data = data_of(value)
+        calls = frozenset[int]().union(*(d.calls for d in data))
+        sums = frozenset[int]().union(*(d.sums for d in data))
+        if calls or sums:
+            self.emit("escape", value, "caller", reaches=frozenset(), calls=calls, sums=sums)
+
+    def reached(self, value: Value, depth: int = 3) -> frozenset[int]:
+        """Ids of the objects and what they hold, as far as code that has the value can reach them."""
+        if not isinstance(value, Object):
+            return frozenset()
+        found = {value.id}
+        if self.is_module(value):
+            return frozenset(found | self.inside(value))
+        if depth:
+            for held in (*value.attributes.values(), *value.settings.values()):
+                if isinstance(held, Object):
+                    found |= self.reached(held, depth - 1)
+        return frozenset(found)
+
+    def call_method(self, bound: Bound, arguments: Arguments) -> Value:
+        self.note_gradient(bound.receiver, bound.name)
+        result = super().call_method(bound, arguments)
+        if self._is_unseen(bound):
+            if bound.name.endswith("backward"):
+                self._backward(bound, arguments)
+            if isinstance(bound.receiver, Object):
+                self.escape(bound.receiver, bound.name)
+            if not bound.name.startswith(REPORTING):
+                for value in arguments.all():
+                    self.escape(value, f"{getattr(bound.receiver, 'why', '')}.{bound.name}")
+        return result
+
+    def _is_unseen(self, bound: Bound) -> bool:
+        """True if the method is not the user's and no table knows the object."""
+        receiver = bound.receiver
+        if isinstance(receiver, Object):
+            return not receiver.kinds or any(not k.startswith("torch.") for k in receiver.kinds)
+        return isinstance(receiver, (Unknown, Bound, External))
+
+    def _backward(self, bound: Bound, arguments: Arguments) -> None:
+        """`accelerator.backward(loss)`, `engine.backward(loss)`."""
+        data = data_of(*arguments.all())
+        if data:
+            self.emit(
+                "backward",
+                data[0],
+                bound.name,
+                calls=frozenset[int]().union(*(d.calls for d in data)),
+                sums=frozenset[int]().union(*(d.sums for d in data)),
+                graph=None,
+                is_foreign=True,
+            )
+
+
+def is_gradient(value: Value) -> bool:
+    """True for `p.grad`, `p.grad.data`."""
+    if isinstance(value, Tensor):
+        return "grad" in value.through
+    return isinstance(value, Bound) and (value.name == "grad" or is_gradient(value.receiver))
+
+
+def added_to(node: ast.expr, name: str) -> ast.expr | None:
+    """What `name + x`, `x + name` or `0.9 * name + x` adds; None if it is no such sum."""
+    if not isinstance(node, ast.BinOp) or not isinstance(node.op, ast.Add):
+        return None
+    for one, other in ((node.left, node.right), (node.right, node.left)):
+        parts = [one.left, one.right] if isinstance(one, ast.BinOp) else [one]
+        if any(ast.unparse(part) == name for part in parts):
+            return other
+    return None
+
+
+__all__ = ["Order", "added_to"]

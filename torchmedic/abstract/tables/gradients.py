@@ -1,0 +1,52 @@
+"""Backward passes that are functions. Source: https://docs.pytorch.org/docs/stable/autograd.html"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torchmedic.abstract.expressions import data_of
+from torchmedic.abstract.registry import function
+from torchmedic.abstract.values import Arguments, Const, Sequence, Tensor, Value
+
+if TYPE_CHECKING:
+    from torchmedic.abstract.program import Machine
+
+
+def _through(machine: Machine, arguments: Arguments, is_stored: bool) -> None:
+    data = data_of(arguments.get(0, "tensors", "outputs") or Const(None))
+    if data:
+        machine.emit(
+            "backward",
+            data[0],
+            machine.name_of(arguments.node),
+            calls=frozenset[int]().union(*(d.calls for d in data)),
+            sums=frozenset[int]().union(*(d.sums for d in data)),
+            graph=data[0].graph if len(data) == 1 else None,
+            is_stored=is_stored,
+        )
+
+
+@function("torch.autograd.backward")
+def _backward(machine: Machine, arguments: Arguments) -> Value:
+    _through(machine, arguments, True)
+    return Const(None)
+
+
+@function("torch.autograd.grad")
+def _grad(machine: Machine, arguments: Arguments) -> Value:
+    """The gradients are returned; `.grad` stays as it was."""
+    _through(machine, arguments, False)
+    graph = None if arguments.get(None, "create_graph") is not None else False
+    data = data_of(arguments.get(0, "outputs") or Const(None))
+    calls = frozenset[int]().union(*(d.calls for d in data))
+    return Sequence("tuple", rest=Tensor(graph, calls if graph is None else frozenset(), dtype=""))
+
+
+@function("builtins.filter")
+def _filter(machine: Machine, arguments: Arguments) -> Value:
+    """`filter(lambda p: p.requires_grad, model.parameters())`: some of them."""
+    over = arguments.get(1) or Const(None)
+    found, _ = machine.iterate(over)
+    owners: frozenset[int] = getattr(over, "owners", frozenset())
+    rest = machine.either(found) if found else machine.unknown(over)
+    return Sequence("list", rest=rest, owners=owners)

@@ -1,0 +1,262 @@
+"""How events in order are read: passes of loops, which calls of a model train and which evaluate.
+
+Nothing here looks at syntax: a trace of the running program can be read in the same way.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from torchmedic.model import Span
+from torchmedic.observed.trace import Event, Trace
+
+Pass = tuple[tuple[Span, int], ...]
+_EVALUATES = re.compile(
+    r"(^|[_.])(test|val|valid|validate|validation|eval|evaluate|evaluation|predict|prediction|predictions|infer"
+    r"|inference|accuracy|score|check_accuracy)(_|$|\d)",
+    re.I,
+)
+_ACTS = re.compile(r"(^|_)(mc|dropout|uncertainty|adapt|bn|attack|saliency)(_|$)", re.I)
+_TRAINS = re.compile(r"backward|step|optim|scaler|^caller$")
+HELD = "holds"
+
+
+def numbers(event: Event, fact: str) -> frozenset[int]:
+    """A set of ids or numbers among the facts; empty if it is not known."""
+    found = event.facts.get(fact)
+    return found if isinstance(found, frozenset) else frozenset()
+
+
+def is_sure(event: Event, other: Event) -> bool:
+    """True if the event certainly happens where `other` does."""
+    return event.branches == other.branches[: len(event.branches)]
+
+
+def passes(event: Event) -> Pass:
+    """Which pass of each loop around it, outermost first."""
+    return tuple((loop.at, loop.iteration) for loop in event.loops)
+
+
+def is_within(event: Event, outer: Pass) -> bool:
+    return passes(event)[: len(outer)] == outer
+
+
+def has_other_duties(trace: Trace) -> bool:
+    """True if a library owns what the rules would ask of the program, or if too little of it was seen."""
+    return bool(trace.frameworks)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Calls of trained models in one pass of a loop, or of one function, whose results become numbers and train nothing.
+
+    `loop`: the loop that is walked for it; None if there is none.
+    """
+
+    calls: tuple[Event, ...]
+    loop: Span | None
+
+    @property
+    def first(self) -> Event:
+        return self.calls[0]
+
+    @property
+    def roots(self) -> tuple[Event, ...]:
+        """One call of each model."""
+        return tuple({e.subject: e for e in reversed(self.calls)}.values())[::-1]
+
+
+class Timeline:
+    """The events of one execution: of the file, or of one function that nobody calls."""
+
+    def __init__(self, events: Sequence[Event], entry: str) -> None:
+        self.events = events
+        self.entry = entry
+
+    @cached_property
+    def index(self) -> dict[int, int]:
+        return {id(event): number for number, event in enumerate(self.events)}
+
+    def of(self, *kinds: str) -> list[Event]:
+        return [event for event in self.events if event.kind in kinds]
+
+    @cached_property
+    def calls(self) -> dict[int, Event]:
+        """Calls of root modules by number."""
+        return {n: e for e in self.of("call") if isinstance(n := e.facts.get("call"), int)}
+
+    @cached_property
+    def consumed(self) -> frozenset[int]:
+        """Numbers of the calls through whose results a backward pass went, or that left with an optimizer."""
+        found: set[int] = set()
+        for event in self.events:
+            leaves = event.kind == "escape" and _TRAINS.search(event.name)
+            if event.kind == "backward" or leaves:
+                found |= numbers(event, "calls")
+        return frozenset(n for n in found if self.has_graph(n))
+
+    def has_graph(self, number: int) -> bool:
+        """False if the call was made with gradients off: no backward pass goes through it."""
+        call = self.calls.get(number)
+        return call is None or call.is_grad_enabled is not False
+
+    @cached_property
+    def trained(self) -> frozenset[int]:
+        """Ids of the modules that an optimizer of the program changes."""
+        found: set[int] = set()
+        is_open = False
+        for step in self.of("step"):
+            holds = step.facts.get(HELD)
+            if isinstance(holds, frozenset):
+                found |= holds
+            else:
+                is_open = True
+        if is_open:
+            for number in self.consumed:
+                if number in self.calls:
+                    found |= numbers(self.calls[number], "inside")
+        return frozenset(found)
+
+    def is_trained(self, call: Event) -> bool:
+        return bool(numbers(call, "inside") & self.trained)
+
+    def is_consumed(self, call: Event) -> bool:
+        return call.facts.get("call") in self.consumed
+
+    # --- modes
+
+    def modes_before(self, call: Event) -> list[Event]:
+        """`train()` and `eval()` of the called module before the call, the last one first."""
+        end = self.index[id(call)]
+        return [
+            e
+            for e in reversed(self.events[:end])
+            if e.kind in ("train", "eval")
+            and (e.subject == call.subject or call.subject in numbers(e, "inside"))
+        ]
+
+    def is_in_training_on_purpose(self, call: Event) -> bool:
+        """True if `train()` was called for this: nothing was trained since."""
+        modes = self.modes_before(call)
+        if not modes or modes[0].facts.get("mode") is False:
+            return False
+        since = self.events[self.index[id(modes[0])] : self.index[id(call)]]
+        return not any(e.kind in ("backward", "step") for e in since)
+
+    # --- evaluation
+
+    @cached_property
+    def evaluations(self) -> list[Evaluation]:
+        """What certainly evaluates. Every pass is judged for itself: one loop can train in one phase only."""
+        found: dict[object, list[Event]] = {}
+        for call in self.calls.values():
+            found.setdefault(self._region(call), []).append(call)
+        return [
+            Evaluation(tuple(calls), self._loop_of(calls[0]))
+            for region, calls in found.items()
+            if self._evaluates(calls)
+        ]
+
+    @staticmethod
+    def _depth(call: Event) -> int:
+        """How many loops belong to the region of a call: down to the innermost over a loader, else to the innermost."""
+        over = [i for i, loop in enumerate(call.loops) if loop.is_loader]
+        return (over[-1] if over else len(call.loops) - 1) + 1
+
+    def _loop_of(self, call: Event) -> Span | None:
+        depth = self._depth(call)
+        return call.loops[depth - 1].at if depth else None
+
+    def _region(self, call: Event) -> object:
+        depth = self._depth(call)
+        if not depth:
+            return (call.callers, call.function)
+        return (passes(call)[: depth - 1], call.loops[depth - 1].at, call.branches)
+
+    def _is_around(self, call: Event, other: Event) -> bool:
+        """True if `other` happens in the region of the call."""
+        depth = self._depth(call)
+        if not depth:
+            return other.callers[: len(call.callers)] == call.callers and (
+                other.function == call.function or len(other.callers) > len(call.callers)
+            )
+        return (
+            is_within(other, passes(call)[: depth - 1])
+            and len(other.loops) >= depth
+            and other.loops[depth - 1].at == call.loops[depth - 1].at
+        )
+
+    def _evaluates(self, calls: list[Event]) -> bool:
+        first = calls[0]
+        if any(self.is_consumed(c) or c.facts.get("escaped") for c in calls):
+            return False
+        if not all(self.is_trained(c) or self._is_loaded(c) for c in calls):
+            return False
+        if any(e.kind in ("backward", "step") and self._is_around(first, e) for e in self.events):
+            return False
+        if _ACTS.search(first.function.rpartition(".")[2]):
+            return False
+        if not self._is_after_training(calls[-1]) or not self._is_evidence(first):
+            return False
+        used = frozenset(c.facts["call"] for c in calls)
+        return any(self._uses(e, used) for e in self.events)
+
+    def _is_loaded(self, call: Event) -> bool:
+        return self.entry == "" and any(
+            e.subject == call.subject or e.subject in numbers(call, "inside")
+            for e in self.of("load")
+        )
+
+    def _is_after_training(self, call: Event) -> bool:
+        """The model was trained before: what comes first may be a test of shapes or of a baseline."""
+        before = self.events[: self.index[id(call)]]
+        if any(e.kind == "backward" for e in before):
+            return True
+        return self.entry == "" and any(e.kind == "load" for e in before)
+
+    def _is_evidence(self, call: Event) -> bool:
+        """A loop over a loader, a function that is named so, or a model in evaluation mode."""
+        if any(loop.is_loader for loop in call.loops):
+            return True
+        name = call.function.rpartition(".")[2]
+        modes = self.modes_before(call)
+        return bool(_EVALUATES.search(name)) or bool(modes and modes[0].kind == "eval")
+
+    @staticmethod
+    def _uses(event: Event, calls: frozenset[object]) -> bool:
+        """True if the results become numbers: converted, compared with labels, or given to a loss."""
+        if event.kind in ("convert", "loss", "compare", "escape", "accumulate"):
+            return bool(numbers(event, "calls") & calls)
+        return False
+
+
+def timelines(trace: Trace) -> list[Timeline]:
+    """The execution of the file, then of each function that nobody calls."""
+    entries: dict[str, list[Event]] = {}
+    for event in trace.events:
+        entries.setdefault(event.entry, []).append(event)
+    return [Timeline(events, entry) for entry, events in entries.items()]
+
+
+def merged(evaluations: Iterable[Evaluation]) -> list[list[Evaluation]]:
+    """Evaluations at the same place: a function that is called for several loaders, a loop in several epochs."""
+    found: dict[Span, list[Evaluation]] = {}
+    for one in evaluations:
+        found.setdefault(one.first.at, []).append(one)
+    return list(found.values())
+
+
+def with_graphs(timeline: Timeline) -> list[list[Evaluation]]:
+    """Evaluations whose forward passes certainly record a graph, whenever that place evaluates, by place."""
+    found = []
+    for group in merged(timeline.evaluations):
+        calls = [call for one in group for call in one.calls]
+        if all(
+            c.loops and c.is_grad_enabled is True and c.facts.get("has_parameters") is not False
+            for c in calls
+        ):
+            found.append(group)
+    return found
