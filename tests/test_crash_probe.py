@@ -10,6 +10,7 @@ import pytest
 
 from programs import execute
 from torchmedic.engine import diagnose
+from torchmedic.mending import goal_of
 from torchmedic.model import Diagnosis
 from torchmedic.observed import Failure
 
@@ -218,3 +219,88 @@ def test_who_holds_the_memory_in_both_languages(tmp_path: Path) -> None:
     words = {lang: [row[0] for row in tables[-1].shown(lang)] for lang in ("en", "ko")}
     assert {"parameters", "gradients"} < set(words["en"])
     assert {"파라미터", "기울기"} < set(words["ko"])
+
+
+COMPILED = """
+    import torch
+    from torch import nn
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = nn.Linear(8, 16)
+            self.last = nn.Linear(12, 2)
+
+        def forward(self, x):
+            return self.last(torch.relu(self.first(x)))
+
+    net = Net()
+    {made}
+    print("ready")
+    {call}
+    """
+
+
+@pytest.mark.parametrize(
+    ("made", "call"),
+    [
+        (
+            "step = torch.compile(lambda model, x: model(x).sum(), backend='eager')",
+            "step(net, torch.zeros(4, 8))",
+        ),
+        ("net = torch.jit.script(net)", "net(torch.zeros(4, 8))"),
+    ],
+    ids=["a compiled function", "a scripted model"],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_layers_inside_code_without_frames(made: str, call: str, tmp_path: Path) -> None:
+    """The message tells the line, the line the layer, the layer its constructor; trials watch the live frame."""
+    text = COMPILED.format(made=made, call=call)
+    failure = crash(tmp_path, text)
+    assert failure.raised_at and failure.raised_at.line == line_of(text, "return self.last")
+    diagnosis = next(iter(diagnose(failure, lambda rule, error: None)))
+    assert (diagnosis.rule.code, diagnosis.module_path) == ("TM201", "last")
+    assert diagnosis.at and diagnosis.at.line == line_of(text, "nn.Linear(12, 2)")
+    assert [edit.text for edit in diagnosis.fixes[0].edits] == ["16"]
+    assert goal_of(failure, diagnosis).line == line_of(text, call)
+
+
+def test_a_scripted_model_says_what_it_hides(tmp_path: Path) -> None:
+    text = COMPILED.format(made="net = torch.jit.script(net)", call="net(torch.zeros(4, 8))")
+    told = [e.text for e in found(tmp_path, text).evidence]
+    assert any("scripted or traced" in t.en and "스크립트" in t.ko for t in told)
+
+
+def test_a_product_of_matrices_has_no_layer(tmp_path: Path) -> None:
+    text = """
+        import torch
+
+        left, right = torch.zeros(5, 3), torch.zeros(5, 4)
+        print(2 * left @ right)
+        """
+    diagnosis = found(tmp_path, text)
+    assert diagnosis.title("en") == "a product of matrices: 3 columns meet 5 rows"
+    shapes = [e.text.en for e in diagnosis.evidence]
+    assert shapes == ["`2 * left` is (5, 3)", "`right` is (5, 4)"]
+
+
+def test_a_factor_too_much_is_taken_out(tmp_path: Path) -> None:
+    """`hidden * 2` becomes `hidden`, not `(hidden * 2) // 2`."""
+    text = """
+        import torch
+        from torch import nn
+
+        class Net(nn.Module):
+            def __init__(self, hidden, count):
+                super().__init__()
+                self.body = nn.Linear(6, hidden)
+                self.head = nn.Linear({size}, 1)
+
+            def forward(self, x):
+                return self.head(self.body(x))
+
+        Net(4, 3)(torch.zeros(2, 6))
+        """
+    for size in ("hidden * 2", "count * hidden"):
+        diagnosis = found(tmp_path, text.format(size=size))
+        assert [edit.text for edit in diagnosis.fixes[0].edits] == ["hidden"]

@@ -33,6 +33,15 @@ _SHOWN |= {
 }
 _SHOWN |= {f"Adaptive{k}Pool{n}d": ("output_size",) for k in ("Avg", "Max") for n in (1, 2, 3)}
 
+_SCRIPTED = Text(
+    en="the model is scripted or traced: the sizes between its layers can't be seen",
+    ko="스크립트로 변환되었거나 추적(trace)된 모델이라 층 사이의 크기를 볼 수 없습니다",
+)
+_OUTSIDE = Text(
+    en="`forward` uses files or the network, so it was not repeated to learn the sizes",
+    ko="`forward`가 파일이나 네트워크를 쓰므로 크기를 알아보려고 다시 실행하지 않았습니다",
+)
+
 
 def described(layer: ModuleCall) -> str:
     """`Linear(1600 → 10)`, `Conv2d(1 → 32, 3)`, `Dropout`."""
@@ -63,8 +72,11 @@ def leaves(failure: Failure) -> list[ModuleCall]:
 def size_table(failure: Failure) -> tuple[Evidence, ...]:
     """The sizes from the input to the failing layer as evidence; empty if they aren't known."""
     rows = [layer for layer in failure.layers if not layer.has_children]
+    root = failure.root
+    if root is not None and "ScriptModule" in root.bases:
+        return (Evidence(_SCRIPTED),)
     if not rows:
-        return ()
+        return (Evidence(_OUTSIDE),) if failure.layers_note == "outside" else ()
     marked = next((i for i, r in enumerate(rows) if _fails(failure, r)), None)
     cut = max(0, len(rows) - MOST_ROWS)
     cells = [
