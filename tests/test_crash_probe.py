@@ -146,6 +146,49 @@ def test_layers_without_parameters_leave_the_data_as_they_are(first: str, tmp_pa
     assert diagnosis.variant is not None and diagnosis.variant.name == "channel_missing"
 
 
+def test_norms_leave_the_order_of_dimensions_as_it_is(tmp_path: Path) -> None:
+    """(batch, features, time) passes the norm of its features, and the recurrent layer wants the features last."""
+    text = """
+        import torch
+        from torch import nn
+
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.norm = nn.BatchNorm1d(8)
+                self.rnn = nn.LSTM(8, 4, batch_first=True)
+
+            def forward(self, x):
+                return self.rnn(self.norm(x))
+
+        Net()(torch.zeros(6, 8, 100))
+        """
+    diagnosis = found(tmp_path, text)
+    assert diagnosis.rule.code == "TM104"
+    assert [edit.text for edit in diagnosis.fixes[0].edits] == [".permute(0, 2, 1)"]
+
+
+def test_a_batch_that_a_collate_function_makes_whole(tmp_path: Path) -> None:
+    text = """
+        import torch
+        from torch import nn
+        from torch.utils.data import DataLoader
+
+        def pad(batch):
+            out = torch.zeros(len(batch), max(map(len, batch)))
+            for i, row in enumerate(batch):
+                out[i, : len(row)] = torch.tensor(row)
+            return out
+
+        embedding = nn.Embedding(12, 8)
+        for batch in DataLoader([[3, 5], [7, 1, 1]], batch_size=2, collate_fn=pad):
+            print(embedding(batch).shape)
+        """
+    diagnosis = found(tmp_path, text)
+    assert diagnosis.rule.code == "TM103" and diagnosis.at
+    assert diagnosis.at.line == line_of(text, "out = torch.zeros")
+
+
 def test_data_that_reach_a_second_branch(tmp_path: Path) -> None:
     """Layers ran before, but on other data."""
     text = """

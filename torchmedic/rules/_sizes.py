@@ -196,13 +196,15 @@ def _is_first(failure: Failure, layer: ModuleCall) -> bool:
         if given.shape in arrived and given.shape not in made:
             return True
     n = next((n for n in (1, 2, 3) if any(b.endswith(f"{n}d") for b in layer.bases)), 0)
-    return all(not call.parameters and _keeps_front(call, n) for call in done)
+    return all(_keeps_front(call, n) for call in done)
 
 
 def _keeps_front(call: ModuleCall, n: int) -> bool:
-    """True if the layer left all dimensions but the last n as they were: padding and pooling do."""
+    """True if the layer left all dimensions but the last n as they were: padding, pooling and norms do."""
     given, made = call.input, output_of(call)
     if given is None or made is None or len(given.shape) != len(made.shape):
+        return False
+    if call.parameters and not {"_NormBase", "LayerNorm", "GroupNorm"} & set(call.bases):
         return False
     front = len(given.shape) - n
     return given.shape[:front] == made.shape[:front]
