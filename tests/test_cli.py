@@ -495,6 +495,35 @@ def test_nothing_is_changed_otherwise(words, folder):
     assert ("no file was changed" in done.stderr) is ("--fix" in words)
 
 
+CAUGHT = """\
+import sys
+
+import torch
+
+try:
+    {code}
+except Exception as error:
+    print("failed:", error)
+    sys.exit({status})
+"""
+
+
+def test_a_known_mistake_that_the_program_caught_before_it_gave_up(folder):
+    code = "torch.nn.Linear(3, 4)(torch.zeros(2, 5))"
+    (folder / "caught.py").write_text(CAUGHT.format(code=code, status=3))
+    done = cli("run", "caught.py", cwd=folder)
+    assert done.returncode == 3 and done.stdout.startswith("failed: mat1")
+    assert "error[TM201]" in done.stderr and "Traceback" not in done.stderr
+    assert "verified: ran past caught.py:6" in done.stderr
+
+
+@pytest.mark.parametrize("code, status", [("torch.nn.Linear(3, 4)(0)", 0), ("{}[0]", 3)])
+def test_what_a_program_caught_is_otherwise_its_own(code, status, folder):
+    (folder / "caught.py").write_text(CAUGHT.format(code=code, status=status))
+    done = cli("run", "caught.py", cwd=folder)
+    assert (done.returncode, done.stderr) == (status, "")
+
+
 def test_an_unknown_error_gets_an_honest_answer(folder):
     done = cli("run", "other.py", cwd=folder)
     assert (done.returncode, done.stdout) == (1, "before\n")

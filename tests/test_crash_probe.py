@@ -10,6 +10,7 @@ import pytest
 
 from programs import execute
 from torchmedic.engine import diagnose
+from torchmedic.mending import goal_of
 from torchmedic.model import Diagnosis
 from torchmedic.observed import Failure
 
@@ -145,6 +146,49 @@ def test_layers_without_parameters_leave_the_data_as_they_are(first: str, tmp_pa
     assert diagnosis.variant is not None and diagnosis.variant.name == "channel_missing"
 
 
+def test_norms_leave_the_order_of_dimensions_as_it_is(tmp_path: Path) -> None:
+    """(batch, features, time) passes the norm of its features, and the recurrent layer wants the features last."""
+    text = """
+        import torch
+        from torch import nn
+
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.norm = nn.BatchNorm1d(8)
+                self.rnn = nn.LSTM(8, 4, batch_first=True)
+
+            def forward(self, x):
+                return self.rnn(self.norm(x))
+
+        Net()(torch.zeros(6, 8, 100))
+        """
+    diagnosis = found(tmp_path, text)
+    assert diagnosis.rule.code == "TM104"
+    assert [edit.text for edit in diagnosis.fixes[0].edits] == [".permute(0, 2, 1)"]
+
+
+def test_a_batch_that_a_collate_function_makes_whole(tmp_path: Path) -> None:
+    text = """
+        import torch
+        from torch import nn
+        from torch.utils.data import DataLoader
+
+        def pad(batch):
+            out = torch.zeros(len(batch), max(map(len, batch)))
+            for i, row in enumerate(batch):
+                out[i, : len(row)] = torch.tensor(row)
+            return out
+
+        embedding = nn.Embedding(12, 8)
+        for batch in DataLoader([[3, 5], [7, 1, 1]], batch_size=2, collate_fn=pad):
+            print(embedding(batch).shape)
+        """
+    diagnosis = found(tmp_path, text)
+    assert diagnosis.rule.code == "TM103" and diagnosis.at
+    assert diagnosis.at.line == line_of(text, "out = torch.zeros")
+
+
 def test_data_that_reach_a_second_branch(tmp_path: Path) -> None:
     """Layers ran before, but on other data."""
     text = """
@@ -218,3 +262,88 @@ def test_who_holds_the_memory_in_both_languages(tmp_path: Path) -> None:
     words = {lang: [row[0] for row in tables[-1].shown(lang)] for lang in ("en", "ko")}
     assert {"parameters", "gradients"} < set(words["en"])
     assert {"파라미터", "기울기"} < set(words["ko"])
+
+
+COMPILED = """
+    import torch
+    from torch import nn
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = nn.Linear(8, 16)
+            self.last = nn.Linear(12, 2)
+
+        def forward(self, x):
+            return self.last(torch.relu(self.first(x)))
+
+    net = Net()
+    {made}
+    print("ready")
+    {call}
+    """
+
+
+@pytest.mark.parametrize(
+    ("made", "call"),
+    [
+        (
+            "step = torch.compile(lambda model, x: model(x).sum(), backend='eager')",
+            "step(net, torch.zeros(4, 8))",
+        ),
+        ("net = torch.jit.script(net)", "net(torch.zeros(4, 8))"),
+    ],
+    ids=["a compiled function", "a scripted model"],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_layers_inside_code_without_frames(made: str, call: str, tmp_path: Path) -> None:
+    """The message tells the line, the line the layer, the layer its constructor; trials watch the live frame."""
+    text = COMPILED.format(made=made, call=call)
+    failure = crash(tmp_path, text)
+    assert failure.raised_at and failure.raised_at.line == line_of(text, "return self.last")
+    diagnosis = next(iter(diagnose(failure, lambda rule, error: None)))
+    assert (diagnosis.rule.code, diagnosis.module_path) == ("TM201", "last")
+    assert diagnosis.at and diagnosis.at.line == line_of(text, "nn.Linear(12, 2)")
+    assert [edit.text for edit in diagnosis.fixes[0].edits] == ["16"]
+    assert goal_of(failure, diagnosis).line == line_of(text, call)
+
+
+def test_a_scripted_model_says_what_it_hides(tmp_path: Path) -> None:
+    text = COMPILED.format(made="net = torch.jit.script(net)", call="net(torch.zeros(4, 8))")
+    told = [e.text for e in found(tmp_path, text).evidence]
+    assert any("scripted or traced" in t.en and "스크립트" in t.ko for t in told)
+
+
+def test_a_product_of_matrices_has_no_layer(tmp_path: Path) -> None:
+    text = """
+        import torch
+
+        left, right = torch.zeros(5, 3), torch.zeros(5, 4)
+        print(2 * left @ right)
+        """
+    diagnosis = found(tmp_path, text)
+    assert diagnosis.title("en") == "a product of matrices: 3 columns meet 5 rows"
+    shapes = [e.text.en for e in diagnosis.evidence]
+    assert shapes == ["`2 * left` is (5, 3)", "`right` is (5, 4)"]
+
+
+def test_a_factor_too_much_is_taken_out(tmp_path: Path) -> None:
+    """`hidden * 2` becomes `hidden`, not `(hidden * 2) // 2`."""
+    text = """
+        import torch
+        from torch import nn
+
+        class Net(nn.Module):
+            def __init__(self, hidden, count):
+                super().__init__()
+                self.body = nn.Linear(6, hidden)
+                self.head = nn.Linear({size}, 1)
+
+            def forward(self, x):
+                return self.head(self.body(x))
+
+        Net(4, 3)(torch.zeros(2, 6))
+        """
+    for size in ("hidden * 2", "count * hidden"):
+        diagnosis = found(tmp_path, text.format(size=size))
+        assert [edit.text for edit in diagnosis.fixes[0].edits] == ["hidden"]

@@ -44,7 +44,7 @@ def run(words: Sequence[str], options: Options) -> int:
     with suppress(Exception):  # without it, reports know less; the program runs all the same
         recorder.install()
     session = Session(words, options, recorder)
-    return launch.run(program, session.on_crash)
+    return launch.run(program, session.on_crash, session.on_exit)
 
 
 class Session:
@@ -61,7 +61,11 @@ class Session:
             self.cwd = os.sep
         self.environment = dict(os.environ)
 
-    def on_crash(self, error: BaseException) -> None:
+    def on_exit(self, error: BaseException) -> None:
+        """Reports what the program caught before it gave up, if that is a mistake that a rule knows."""
+        self.on_crash(error, is_caught=True)
+
+    def on_crash(self, error: BaseException, is_caught: bool = False) -> None:
         """Reads the crash and reports it. Errors of ours are raised: the launcher tells them in one line."""
         from torchmedic.engine import diagnose
         from torchmedic.probes.crash import read_error
@@ -76,7 +80,7 @@ class Session:
         suppressed: list[Diagnosis] = []
         found = tuple(with_diffs(d) for d in diagnose(failure, _collect(broken), suppressed.append))
         notes: tuple[Text, ...] = ()
-        if suppressed and not found:
+        if not found and (suppressed or is_caught):
             return
         if not found and not broken:
             from torchmedic.unknown import honest_answer

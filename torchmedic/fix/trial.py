@@ -342,6 +342,6 @@ def main(path: str) -> None:
     if site is not None:
         site.start()
     try:
-        raise SystemExit(run(Program.parse(spec["words"]), trial.crashed))
+        raise SystemExit(run(Program.parse(spec["words"]), trial.crashed, trial.crashed))
     finally:
         stop_tracing()

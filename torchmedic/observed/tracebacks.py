@@ -253,6 +253,10 @@ def _raised(line: str, margin: int | None, kind: str = "") -> tuple[int, str, st
 
 def _with_code(frame: Frame, lines: list[str], i: int, margin: int) -> tuple[Frame, int]:
     """The frame with the source line below it, and the expression that is marked there."""
+    here = _script_mark(lines, i)
+    if here:
+        expression = _marked(lines[here - 1], lines[here][:LOOK])
+        return replace(frame, code=lines[here - 1].strip(), expression=expression), here + 1
     code = ""
     pieces: list[str] = []
     is_elided = False
@@ -285,6 +289,17 @@ def _with_code(frame: Frame, lines: list[str], i: int, margin: int) -> tuple[Fra
             break
     expression = "" if is_elided else "\n".join(pieces)
     return frame._replace(code=code, expression=expression), i
+
+
+def _script_mark(lines: list[str], i: int) -> int:
+    """TorchScript shows lines around the one that failed: the number of the line of marks below it, or 0."""
+    for number in range(i, min(i + 8, len(lines))):
+        line = lines[number][:LOOK]
+        if "<--- HERE" in line and number > i and re.match(_MARKS, line):
+            return number
+        if not line.strip() or frame_of(line):
+            return 0
+    return 0
 
 
 def _marked(line: str, marks: str) -> str:

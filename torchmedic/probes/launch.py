@@ -72,11 +72,13 @@ class Program:
 
 
 _OPTIONS: dict[str, Literal["module", "command"]] = {"-m": "module", "-c": "command"}
+OnError = Callable[[BaseException], None]
 
 
-def run(program: Program, on_crash: Callable[[BaseException], None]) -> int:
+def run(program: Program, on_crash: OnError, on_exit: OnError | None = None) -> int:
     """Executes the program; returns 0, or 1 after an uncaught exception that was shown and given to `on_crash`.
 
+    `on_exit` gets the exception in whose handler the program ended itself with another status than 0.
     The traceback is printed by the program's own `sys.excepthook`, without frames of this package. Raises
     LaunchError before anything ran; SystemExit as the program raised it; Interrupted after Ctrl-C.
     """
@@ -89,6 +91,10 @@ def run(program: Program, on_crash: Callable[[BaseException], None]) -> int:
     if program.kind in ("script", "stdin"):
         _flush()
     if isinstance(error, SystemExit):
+        handled = error.__context__
+        if on_exit and handled is not None and error.code and os.getpid() == process:
+            strip(error)
+            _hand_over(handled, on_exit, path)
         raise error
     strip(error)
     _show(error)
@@ -353,9 +359,7 @@ def _failure_of(action: Callable[[], object]) -> BaseException | None:
     return None
 
 
-def _hand_over(
-    error: BaseException, on_crash: Callable[[BaseException], None], path: list[str]
-) -> None:
+def _hand_over(error: BaseException, on_crash: OnError, path: list[str]) -> None:
     """Calls `on_crash` with the import path of our own start: the program's files must not shadow our imports."""
     if _SOURCES:
         import linecache

@@ -47,7 +47,8 @@ _OUTSIDE = {
 
 
 class Rerun(NamedTuple):
-    """The layers up to the failing one; `source` is "fake", "copied" or "", `note` says why it is short."""
+    """The layers up to the failing one; `source` is "fake", "copied" or "", `note` says why it is short: "outside"
+    if the forward reaches files or the network, else the error of the re-run."""
 
     layers: tuple[ModuleCall, ...]
     source: str
@@ -57,7 +58,7 @@ class Rerun(NamedTuple):
 def rerun(root: Call, made_by: MadeBy | None, failing: str) -> Rerun:
     """Layers of the failed root call. `failing` is the path of the layer that raised: reached means complete."""
     if reaches_outside(root.module):
-        return Rerun((), "", "forward() reads or writes files, so it was not run again")
+        return Rerun((), "", "outside")
     layers, reason = _trial(root, made_by, fake=True)
     if _reached(layers, failing):
         return Rerun(layers, "fake", "")

@@ -80,7 +80,7 @@ def _places(
             return
         read_elsewhere = _is_read_elsewhere(source, node)
         seen = rounds(failure, layer, level, argument, given)
-        for text in fitting(source, node, seen):
+        for text in (*fitting(source, node, seen), *_without_factor(source, node, seen)):
             yield Place(source, node, text)
         for name in _same_value(seen, node):
             yield Place(source, node, name)
@@ -130,6 +130,12 @@ def _same_value(seen: Sequence[Round], node: ast.expr) -> list[str]:
     names = seen[-1].names if seen else {}
     used = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
     return [n for n in names if n not in used and fits(ast.Name(n), seen)][:1]
+
+
+def _without_factor(source: Source, node: ast.expr, seen: Sequence[Round]) -> Iterator[str]:
+    """`hidden` of `hidden * 2`, if that is the size that is needed."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult) and seen:
+        yield from (source.code(n) for n in (node.left, node.right) if fits(n, seen))
 
 
 def _rewritten(

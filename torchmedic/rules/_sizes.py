@@ -33,6 +33,15 @@ _SHOWN |= {
 }
 _SHOWN |= {f"Adaptive{k}Pool{n}d": ("output_size",) for k in ("Avg", "Max") for n in (1, 2, 3)}
 
+_SCRIPTED = Text(
+    en="the model is scripted or traced: the sizes between its layers can't be seen",
+    ko="스크립트로 변환되었거나 추적(trace)된 모델이라 층 사이의 크기를 볼 수 없습니다",
+)
+_OUTSIDE = Text(
+    en="`forward` uses files or the network, so it was not repeated to learn the sizes",
+    ko="`forward`가 파일이나 네트워크를 쓰므로 크기를 알아보려고 다시 실행하지 않았습니다",
+)
+
 
 def described(layer: ModuleCall) -> str:
     """`Linear(1600 → 10)`, `Conv2d(1 → 32, 3)`, `Dropout`."""
@@ -63,8 +72,11 @@ def leaves(failure: Failure) -> list[ModuleCall]:
 def size_table(failure: Failure) -> tuple[Evidence, ...]:
     """The sizes from the input to the failing layer as evidence; empty if they aren't known."""
     rows = [layer for layer in failure.layers if not layer.has_children]
+    root = failure.root
+    if root is not None and "ScriptModule" in root.bases:
+        return (Evidence(_SCRIPTED),)
     if not rows:
-        return ()
+        return (Evidence(_OUTSIDE),) if failure.layers_note == "outside" else ()
     marked = next((i for i, r in enumerate(rows) if _fails(failure, r)), None)
     cut = max(0, len(rows) - MOST_ROWS)
     cells = [
@@ -184,13 +196,15 @@ def _is_first(failure: Failure, layer: ModuleCall) -> bool:
         if given.shape in arrived and given.shape not in made:
             return True
     n = next((n for n in (1, 2, 3) if any(b.endswith(f"{n}d") for b in layer.bases)), 0)
-    return all(not call.parameters and _keeps_front(call, n) for call in done)
+    return all(_keeps_front(call, n) for call in done)
 
 
 def _keeps_front(call: ModuleCall, n: int) -> bool:
-    """True if the layer left all dimensions but the last n as they were: padding and pooling do."""
+    """True if the layer left all dimensions but the last n as they were: padding, pooling and norms do."""
     given, made = call.input, output_of(call)
     if given is None or made is None or len(given.shape) != len(made.shape):
+        return False
+    if call.parameters and not {"_NormBase", "LayerNorm", "GroupNorm"} & set(call.bases):
         return False
     front = len(given.shape) - n
     return given.shape[:front] == made.shape[:front]

@@ -97,7 +97,7 @@ def is_plain(node: ast.expr) -> bool:
 
 def _through_collate(failure: Failure, project: Project, steps: list[Origin]) -> list[Origin]:
     """The steps, led through the loader's own collate function if it has one."""
-    entry = next((i for i, s in enumerate(steps) if s.path and _is_batch(failure, s)), None)
+    entry = next((i for i, s in enumerate(steps) if _is_batch(failure, s)), None)
     if entry is None:
         return steps
     functions = {id(d.node): d for d in _collate_functions(project)}
@@ -105,7 +105,8 @@ def _through_collate(failure: Failure, project: Project, steps: list[Origin]) ->
         return steps
     defined = next(iter(functions.values()))
     for value in returned(defined.node):
-        element = _element(value, steps[entry].path[0])
+        path = steps[entry].path
+        element = _element(value, path[0]) if path else value
         if element is not None:
             return [*steps[:entry], *origins(failure, NOWHERE, element, defined.source)]
     return steps

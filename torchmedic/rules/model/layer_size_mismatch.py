@@ -1,5 +1,4 @@
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from torchmedic.model import (
     Diagnosis,
@@ -9,21 +8,22 @@ from torchmedic.model import (
     Severity,
     Text,
     Variant,
-    show_value,
 )
-from torchmedic.observed import Failure, ModuleCall
+from torchmedic.observed import Failure
 from torchmedic.observed.construction import constructor
+from torchmedic.rules._arguments import (
+    argument_of,
+    given_size,
+    is_product,
+    map_sizes,
+    operand_shapes,
+    single,
+    sum_of,
+)
 from torchmedic.rules._dimensions import is_input
 from torchmedic.rules._reshape import mixed_change
 from torchmedic.rules._resize import resize_fixes
-from torchmedic.rules._sizes import (
-    arithmetic,
-    looks_unflattened,
-    output_of,
-    producer,
-    size_table,
-    split,
-)
+from torchmedic.rules._sizes import looks_unflattened, size_table, split
 from torchmedic.rules._unbatched import unbatched
 from torchmedic.rules._weights import weight_change
 
@@ -168,6 +168,27 @@ rule = Rule(
             ),
         ),
         Variant(
+            "product",
+            Text(
+                en="a product of matrices: {given} columns meet {in_features} rows",
+                ko="행렬 곱에서 왼쪽의 열은 {given}개인데 오른쪽의 행은 {in_features}개입니다",
+            ),
+            why=Text(
+                en="""
+                A product of matrices multiplies the rows of the left one by the columns of the right one, so the last
+                dimension of the left one must equal the last but one of the right one.
+                """,
+                ko="""
+                행렬 곱은 왼쪽의 행과 오른쪽의 열을 곱합니다. 그래서 왼쪽의 마지막 차원은 오른쪽의 끝에서 두 번째
+                차원과 같아야 합니다.
+                """,
+            ),
+            help=Text(
+                en="Print both shapes; transpose the one that lies the wrong way with `.mT`, or make it of another size.",
+                ko="두 모양을 출력해 보고, 방향이 바뀐 쪽은 `.mT`로 전치하거나 다른 크기로 만드세요.",
+            ),
+        ),
+        Variant(
             "unsaid",
             Text(
                 en="the last dimension of an input differs from the layer's `in_features`",
@@ -281,25 +302,6 @@ rule = Rule(
 )
 
 
-class Argument(NamedTuple):
-    """The constructor's argument that holds the wrong size."""
-
-    name: str
-    position: int
-    fact: str
-
-
-_ARGUMENTS = {
-    "Linear": Argument("in_features", 0, "in_features"),
-    "_BatchNorm": Argument("num_features", 0, "expected"),
-    "GroupNorm": Argument("num_channels", 1, "expected"),
-    "LayerNorm": Argument("normalized_shape", 0, "expected"),
-    "_ConvNd": Argument("in_channels", 0, "expected"),
-    "RNNBase": Argument("input_size", 0, "expected"),
-    "MultiheadAttention": Argument("embed_dim", 0, "expected"),
-}
-
-
 @rule.on(Failure)
 def sizes_disagree(failure: Failure) -> Iterator[Diagnosis]:
     reading = rule.read(failure.message)
@@ -318,27 +320,30 @@ def sizes_disagree(failure: Failure) -> Iterator[Diagnosis]:
     if reading.variant.name == "channels" and is_input(failure, reading.facts):
         return
     layer = failure.failing
-    argument = (
-        next((_ARGUMENTS[b] for b in layer.bases if b in _ARGUMENTS), None) if layer else None
-    )
+    argument = argument_of(layer) if layer else None
+    variant = reading.variant
+    if argument is None and variant.name == "" and is_product(failure):
+        variant = rule.variant("product")
     facts = dict(reading.facts)
     shape = facts.get("shape")
     if "given" not in facts and isinstance(shape, list) and len(shape) > 1:
         facts["given"] = shape[1]
     at, fixes = failure.raised_at, tuple[Fix, ...]()
     evidence: tuple[Evidence, ...] = size_table(failure)
+    if argument is None and not evidence:
+        evidence = operand_shapes(failure)
     if layer is not None and argument is not None:
         facts["layer"] = layer.type
-        given = _given(layer, facts)
+        given = given_size(layer, facts)
         made = constructor(failure, layer)
         if made is not None and given is not None:
             old = made.argument(argument.position, argument.name)
             at = made.source.span(old if old is not None else made.call)
-            sizes = _map_sizes(failure, layer, given)
+            sizes = map_sizes(failure, layer, given)
             if len(sizes) > 1:
-                evidence = (*evidence, _sum(sizes, layer, facts[argument.fact]))
+                evidence = (*evidence, sum_of(sizes, layer, facts[argument.fact]))
             if old is not None:
-                expected = _single(facts[argument.fact])
+                expected = single(facts[argument.fact])
                 fixes = resize_fixes(
                     failure, layer, made, old, argument.name, expected, given, sizes
                 )
@@ -353,51 +358,7 @@ def sizes_disagree(failure: Failure) -> Iterator[Diagnosis]:
         facts,
         evidence,
         fixes,
-        variant=reading.variant,
+        variant=variant,
         raised_at=failure.raised_at,
         module_path=layer.path if layer else None,
-    )
-
-
-def _single(fact: object) -> int:
-    """The one number of a fact: `64`, or `[64]` for a normalized_shape."""
-    last = fact[-1] if isinstance(fact, list) and fact else fact
-    return last if isinstance(last, int) else 0
-
-
-def _given(layer: ModuleCall, facts: dict[str, object]) -> int | None:
-    """The size that arrives: from the call's own input where it is known, else from the message."""
-    shape = layer.input.shape if layer.input is not None else ()
-    if shape:
-        facts["input_shape"] = list(shape)
-        at = -1
-        if "_ConvNd" in layer.bases:  # with and without a batch in front
-            at = -1 - next((n for n in (1, 2, 3) if any(f"{n}d" in b for b in layer.bases)), 0)
-        elif {"_BatchNorm", "GroupNorm"} & set(layer.bases) and len(shape) > 1:
-            at = 1
-        if -at <= len(shape):
-            facts["given"] = shape[at]
-            return shape[at]
-    found = facts.get("given")
-    return found if isinstance(found, int) else None
-
-
-def _map_sizes(failure: Failure, layer: ModuleCall, given: int) -> list[int]:
-    """(C, H, W) of the map that was flattened into the `given` features, if that is what happened."""
-    before = output_of(producer(failure, layer))
-    if "Linear" not in layer.bases or before is None or len(before.shape) < 3:
-        return []
-    sizes = list(before.shape[1:])
-    total = 1
-    for size in sizes:
-        total *= size
-    return sizes if total == given else []
-
-
-def _sum(sizes: list[int], layer: ModuleCall, expected: object) -> Evidence:
-    return Evidence(
-        Text(
-            en="{arithmetic}, the layer says {expected}",
-            ko="{arithmetic} 값인데 층에는 {expected} 값이 적혀 있습니다",
-        ).fill(arithmetic=arithmetic(sizes), expected=show_value(expected))
     )
