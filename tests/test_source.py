@@ -58,7 +58,7 @@ def _program(path: Path) -> Program:
     told = json.loads(path.read_text("utf-8"))
     if "code" not in told:
         return Program(path.parent, "", told["main"], (), False, told.get("runs", True))
-    places = [told, *told["also"]]
+    places = [told, *told.get("also", [])]
     return Program(
         path.parent,
         told["code"],
