@@ -13,12 +13,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.machinery import BuiltinImporter, SourceFileLoader, SourcelessFileLoader
-from types import CodeType, ModuleType, TracebackType
+from types import CodeType, ModuleType
 from typing import Any, Literal
 
 from torchmedic.probes.own_frames import OWN, strip
 
-)
 _ENCODING_PEP = "https://peps.python.org/pep-0263/"
 _ENCODING_PEP_BEFORE_3_11 = "https://python.org/dev/peps/pep-0263/"
 

@@ -8,6 +8,7 @@ from types import TracebackType
 OWN = tuple(
     os.path.dirname(os.path.dirname(full(__file__))) + os.sep
     for full in (os.path.abspath, os.path.realpath)
+)
 
 
 def strip(error: BaseException) -> None:
