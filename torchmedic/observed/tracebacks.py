@@ -256,7 +256,7 @@ def _with_code(frame: Frame, lines: list[str], i: int, margin: int) -> tuple[Fra
     here = _script_mark(lines, i)
     if here:
         expression = _marked(lines[here - 1], lines[here][:LOOK])
-        return replace(frame, code=lines[here - 1].strip(), expression=expression), here + 1
+        return frame._replace(code=lines[here - 1].strip(), expression=expression), here + 1
     code = ""
     pieces: list[str] = []
     is_elided = False

@@ -13,13 +13,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.machinery import BuiltinImporter, SourceFileLoader, SourcelessFileLoader
-from types import CodeType, ModuleType, TracebackType
+from types import CodeType, ModuleType
 from typing import Any, Literal
 
-OWN = tuple(
-    os.path.dirname(os.path.dirname(full(__file__))) + os.sep
-    for full in (os.path.abspath, os.path.realpath)
-)
+from torchmedic.probes.stripped import OWN, strip
+
 _ENCODING_PEP = "https://peps.python.org/pep-0263/"
 _ENCODING_PEP_BEFORE_3_11 = "https://python.org/dev/peps/pep-0263/"
 
@@ -92,7 +90,7 @@ def run(program: Program, on_crash: OnError, on_exit: OnError | None = None) -> 
         _flush()
     if isinstance(error, SystemExit):
         handled = error.__context__
-        if on_exit and handled is not None and error.code and os.getpid() == process:
+        if on_exit and handled is not None and _is_failure(error) and os.getpid() == process:
             strip(error)
             _hand_over(handled, on_exit, path)
         raise error
@@ -106,6 +104,11 @@ def run(program: Program, on_crash: OnError, on_exit: OnError | None = None) -> 
         _hand_over(error, on_crash, path)
     _forget_file(program)
     return 1
+
+
+def _is_failure(end: SystemExit) -> bool:
+    """True for a status that is a number other than 0, or a text."""
+    return type(end.code) in (int, str) and end.code != 0
 
 
 def _outcome(start: Callable[[], None], program: Program) -> BaseException | None:
@@ -292,40 +295,6 @@ def _flush() -> None:
             stream.flush()
         except Exception:
             continue
-
-
-def strip(error: BaseException) -> None:
-    """Takes the frames of this package out of the traceback and of all that it is chained to, in place."""
-    waiting: list[BaseException | None] = [error]
-    seen: set[int] = set()
-    while waiting:
-        link = waiting.pop()
-        if link is None or id(link) in seen:
-            continue
-        seen.add(id(link))
-        link.__traceback__ = _without_ours(link.__traceback__)
-        waiting += [link.__cause__, link.__context__]
-        inner = getattr(link, "exceptions", ())
-        if isinstance(inner, tuple):
-            waiting += [e for e in inner if isinstance(e, BaseException)]
-
-
-def _without_ours(traceback: TracebackType | None) -> TracebackType | None:
-    while traceback is not None and _is_ours(traceback):
-        traceback = traceback.tb_next
-    entry = traceback
-    while entry is not None:
-        following = entry.tb_next
-        while following is not None and _is_ours(following):
-            following = following.tb_next
-        if following is not entry.tb_next:
-            entry.tb_next = following
-        entry = following
-    return traceback
-
-
-def _is_ours(entry: TracebackType) -> bool:
-    return entry.tb_frame.f_code.co_filename.startswith(OWN)
 
 
 def _show(error: BaseException) -> None:
