@@ -16,7 +16,7 @@ from importlib.machinery import BuiltinImporter, SourceFileLoader, SourcelessFil
 from types import CodeType, ModuleType
 from typing import Any, Literal
 
-from torchmedic.probes.own_frames import OWN, strip
+from torchmedic.probes.stripped import OWN, strip
 
 _ENCODING_PEP = "https://peps.python.org/pep-0263/"
 _ENCODING_PEP_BEFORE_3_11 = "https://python.org/dev/peps/pep-0263/"
@@ -90,7 +90,7 @@ def run(program: Program, on_crash: OnError, on_exit: OnError | None = None) -> 
         _flush()
     if isinstance(error, SystemExit):
         handled = error.__context__
-        if on_exit and handled is not None and error.code and os.getpid() == process:
+        if on_exit and handled is not None and _is_failure(error) and os.getpid() == process:
             strip(error)
             _hand_over(handled, on_exit, path)
         raise error
@@ -104,6 +104,11 @@ def run(program: Program, on_crash: OnError, on_exit: OnError | None = None) -> 
         _hand_over(error, on_crash, path)
     _forget_file(program)
     return 1
+
+
+def _is_failure(end: SystemExit) -> bool:
+    """True for a status that is a number other than 0, or a text."""
+    return type(end.code) in (int, str) and end.code != 0
 
 
 def _outcome(start: Callable[[], None], program: Program) -> BaseException | None:

@@ -1,4 +1,4 @@
-"""Tracebacks without the frames of this package: as the program would have them under `python`."""
+"""Tracebacks without the frames of this package."""
 
 from __future__ import annotations
 
