@@ -161,6 +161,20 @@ model = Net()
     assert any("flatten(start_dim=1)" in e.text for fix in found.fixes for e in fix.edits)
 
 
+def test_a_squeeze_in_a_layer_of_sequential(tmp_path: Path) -> None:
+    program = f"""{HEAD}
+layers = [nn.Linear(4, 8), nn.ReLU()]
+model = nn.Sequential(
+    *layers,
+    nn.Linear(8, 1),
+    Lambda(lambda scores: scores.squeeze()),
+)
+for n in (4, 1):
+    loss = F.binary_cross_entropy_with_logits(model(torch.rand(n, 4)), torch.rand(n))
+"""
+    check(program, "TM202", "Lambda(lambda scores: scores.squeeze()),", "-1", tmp_path)
+
+
 def test_scores_without_a_batch_that_were_never_squeezed(tmp_path: Path) -> None:
     program = (
         f"{HEAD}\nmodel = nn.Linear(4, 3)\nbatches = [(torch.rand(4), torch.tensor([1]))]\n{TRAIN}"

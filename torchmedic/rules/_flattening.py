@@ -43,7 +43,7 @@ def flattening(failure: Failure, module: ModuleCall) -> tuple[Origin, Edit] | No
     for source, value in (*_of_forward(failure, project, module), *_given(failure, module)):
         if source.name(value) in _WHOLE:
             return Origin(source, value), source.replace(value, "lambda x: x.flatten(start_dim=1)")
-        for result in _results(project, source, value):
+        for result in results(project, source, value):
             trail = origins(failure, NOWHERE, result.node, result.source)
             for origin, call in method_calls(trail, *METHODS):
                 return origin, kept_batch(origin.source, call)
@@ -75,7 +75,7 @@ def _given(failure: Failure, module: ModuleCall) -> Iterator[tuple[Source, ast.e
             yield from ((source, keyword.value) for keyword in call.keywords)
 
 
-def _results(project: Project, source: Source, value: ast.expr) -> Iterator[Origin]:
+def results(project: Project, source: Source, value: ast.expr) -> Iterator[Origin]:
     """What a function that is passed as a value returns; the value itself if it is no function."""
     if isinstance(value, ast.Lambda):
         yield Origin(source, value.body)

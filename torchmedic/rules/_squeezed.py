@@ -6,10 +6,14 @@ import ast
 import re
 from collections.abc import Iterator
 
-from torchmedic.observed import Failure
-from torchmedic.observed.origin import Origin
+from torchmedic.observed import Failure, Source
+from torchmedic.observed.origin import Origin, origins
+from torchmedic.observed.project import Project
+from torchmedic.observed.scopes import is_module
+from torchmedic.rules._flattening import results
 from torchmedic.rules._flow import Passed, failing_call, is_functional, method_calls, passed
-from torchmedic.rules._operands import operation
+from torchmedic.rules._operands import frame_of, operation
+from torchmedic.rules._trail import last_name
 
 # nll_loss takes one row of scores and a target of one number; only its backward wants equal dimensions.
 BACKWARD = "size mismatch (got input: {input:shape}, target: {target:shape})"
@@ -26,12 +30,42 @@ def squeezed_batch(failure: Failure) -> tuple[Origin, ast.Call] | None:
         return None
     if not re.search(_OF_SIZES, failure.message) or not _has_batch_of_one(failure):
         return None
+    project = Project(failure)
     for argument in _arguments(failure):
-        for origin, call in method_calls(argument.origins(failure), "squeeze"):
-            arguments = len(call.args) + len(call.keywords)
-            if arguments == (1 if is_functional(origin.source, call) else 0):
+        trail = argument.origins(failure)
+        for origin, call in method_calls(trail, "squeeze"):
+            if _is_bare(origin.source, call):
                 return origin, call
+        parts = (part for step in trail for part in _of_sequential(failure, project, step))
+        for found in (found for part in parts for found in _squeezes_in(part)):
+            return found
     return None
+
+
+def _squeezes_in(part: Origin) -> Iterator[tuple[Origin, ast.Call]]:
+    for node in ast.walk(part.node):
+        if not isinstance(node, ast.Call) or last_name(part.source, node) != "squeeze":
+            continue
+        if _is_bare(part.source, node):
+            yield Origin(part.source, node), node
+
+
+def _is_bare(source: Source, call: ast.Call) -> bool:
+    """True for `x.squeeze()` and `torch.squeeze(x)`."""
+    return len(call.args) + len(call.keywords) == (1 if is_functional(source, call) else 0)
+
+
+def _of_sequential(failure: Failure, project: Project, step: Origin) -> Iterator[Origin]:
+    """The functions that the layers of `nn.Sequential(…)` were given, where the step calls one."""
+    function = step.node.func if isinstance(step.node, ast.Call) else None
+    if not isinstance(function, (ast.Name, ast.Attribute)) or is_module(step.source, function):
+        return
+    frame = frame_of(failure, step.source, function)
+    for made in origins(failure, frame, function, step.source):
+        if isinstance(made.node, ast.Call) and last_name(made.source, made.node) == "Sequential":
+            layers = (layer for layer in made.node.args if isinstance(layer, ast.Call))
+            for given in (argument for layer in layers for argument in layer.args):
+                yield from results(project, made.source, given)
 
 
 def _arguments(failure: Failure) -> Iterator[Passed]:
