@@ -310,7 +310,7 @@ def test_a_failing_report_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_own_frames_are_taken_out_of_the_whole_chain() -> None:
-    launch = sys.modules[strip.__module__]
+    launch = sys.modules[Program.__module__]
     call = launch._failure_of  # a frame of the package between two of the program's
 
     def inner() -> None:
