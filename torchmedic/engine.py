@@ -74,12 +74,9 @@ def _place(diagnosis: Diagnosis) -> tuple[str, int, int, int]:
 
 def _ask(observed: object, on_error: OnError) -> Iterator[Diagnosis]:
     found: list[Diagnosis] = []
-    for rule in RULES.values():
-        detect = rule.detectors.get(type(observed))
-        if detect is None:
-            continue
+    for rule in RULES.of(type(observed)):
         try:
-            found += list(detect(observed))
+            found += list(rule.detectors[type(observed)](observed))
         except Exception as error:
             on_error(rule, error)
     yield from sorted(found, key=lambda d: _RANK[d.rule.severity])

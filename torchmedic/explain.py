@@ -76,6 +76,8 @@ def _pointer(rule: Rule) -> Text:
 def rule_named(name: str) -> Rule | None:
     """The rule of that code or name, in any case."""
     wanted = name.strip().lower()
+    if not re.fullmatch(r"[\w-]+", wanted):
+        return None
     return next((r for r in RULES.values() if wanted in (r.code.lower(), r.name)), None)
 
 

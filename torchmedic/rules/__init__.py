@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
 from functools import partial
 from importlib import import_module
 from pkgutil import walk_packages
-from typing import Any
 
 from torchmedic.model import Diagnosis, Rule
 from torchmedic.observed import Failure
@@ -26,16 +25,60 @@ def by_message(rule: Rule, failure: Failure) -> Iterable[Diagnosis]:
         )
 
 
-def _load() -> dict[str, Rule]:
-    rules: dict[str, Rule] = {}
-    for info in walk_packages(__path__, f"{__name__}."):
-        rule = getattr(import_module(info.name), "rule", None)
-        if isinstance(rule, Rule):
-            if rule.messages or any(v.messages for v in rule.variants):
-                detect: Callable[[Any], Iterable[Diagnosis]] = partial(by_message, rule)
-                rule.detectors.setdefault(Failure, detect)
-            rules[rule.code] = rule
-    return dict(sorted(rules.items()))
+class Rules(MutableMapping[str, Rule]):
+    """Rules by their codes, in the order of these. A module is imported when its rule may be needed."""
+
+    def __init__(self, folders: Sequence[str], package: str) -> None:
+        found = walk_packages(folders, f"{package}.")
+        self._waiting = {info.name: getattr(info.module_finder, "path", "") for info in found}
+        self._rules: dict[str, Rule] = {}
+
+    def of(self, kind: type) -> list[Rule]:
+        """The rules with a detector for observations of that kind.
+
+        A module whose text doesn't name the kind has none, and stays unread: `explain` needs no rule about sources.
+        """
+        self._import([name for name in self._waiting if self._may_read(name, kind)])
+        return [rule for rule in self._rules.values() if kind in rule.detectors]
+
+    def _may_read(self, name: str, kind: type) -> bool:
+        words = [kind.__name__, "messages"] if kind is Failure else [kind.__name__]
+        try:
+            with open(f"{self._waiting[name]}/{name.rpartition('.')[2]}.py", "rb") as file:
+                text = file.read()
+        except OSError:  # a package, or a module in an archive
+            return True
+        return any(word.encode() in text for word in words)
+
+    def _import(self, names: Iterable[str]) -> None:
+        for name in names:
+            rule = getattr(import_module(name), "rule", None)
+            del self._waiting[name]
+            if isinstance(rule, Rule):
+                if rule.messages or any(v.messages for v in rule.variants):
+                    rule.detectors.setdefault(Failure, partial(by_message, rule))
+                self._rules[rule.code] = rule
+        self._rules = dict(sorted(self._rules.items()))
+
+    def _all(self) -> dict[str, Rule]:
+        if self._waiting:
+            self._import([*self._waiting])
+        return self._rules
+
+    def __getitem__(self, code: str) -> Rule:
+        return self._all()[code]
+
+    def __setitem__(self, code: str, rule: Rule) -> None:
+        self._all()[code] = rule
+
+    def __delitem__(self, code: str) -> None:
+        del self._all()[code]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
 
 
-RULES = _load()
+RULES = Rules(__path__, __name__)

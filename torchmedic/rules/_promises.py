@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 from torchmedic.model import Span
 from torchmedic.observed import Source
@@ -16,8 +15,7 @@ from torchmedic.rules._indexing import Place
 _KNOWN = ("tensor", "list", "tuple")
 
 
-@dataclass(frozen=True)
-class Promise:
+class Promise(NamedTuple):
     """A map-style Dataset of the user. `length`: what `returned`, the only return of `__len__`, gives."""
 
     dataset: str
