@@ -35,7 +35,7 @@ def test_there_are_enough():
 @every_twin
 def test_bad_is_seen_at_its_line(twin):
     expect = expected(twin)
-    path = twin / expect["path"]
+    path = twin / "bad" / expect["path"]
     [diagnosis] = seen(path)
     assert diagnosis.rule.code == expect["code"]
     assert Path(diagnosis.at.path) == path
@@ -46,7 +46,7 @@ def test_bad_is_seen_at_its_line(twin):
 
 @every_twin
 def test_every_fix_mends_it(twin):
-    path = twin / expected(twin)["path"]
+    path = twin / "bad" / expected(twin)["path"]
     [diagnosis] = seen(path)
     assert diagnosis.fixes
     for fix in diagnosis.fixes:

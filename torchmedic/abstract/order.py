@@ -137,12 +137,12 @@ class Order(Modules):
             self.emit("escape", value, "caller", reaches=frozenset(), calls=calls, sums=sums)
 
     def reached(self, value: Value, depth: int = 3) -> frozenset[int]:
-        """Ids of the objects and what they hold, as far as code that has the value can reach them."""
+        """Ids of the modules and optimizers that code can reach that has the value."""
         if not isinstance(value, Object):
             return frozenset()
-        found = {value.id}
         if self.is_module(value):
-            return frozenset(found | self.inside(value))
+            return self.inside(value)
+        found = {value.id} if any(k.startswith("torch.optim.") for k in value.kinds) else set()
         if depth:
             for held in (*value.attributes.values(), *value.settings.values()):
                 if isinstance(held, Object):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 from collections.abc import Sequence as Many
+from copy import copy
 from functools import partial
 
 from torchmedic.abstract.bindings import Bindings
@@ -68,6 +69,7 @@ class Statements(Bindings):
         before = self.evaluate(load)
         value = self.evaluate(node.value)
         self.augmented(before)
+        was = copy(before)  # a tensor is changed in place
         result = self.binary_into(node.op, before, value)
         if self._is_counted(before):
             soft = is_soft(before)
@@ -75,7 +77,7 @@ class Statements(Bindings):
             if isinstance(result, Const):
                 result = Unknown(False)
         if isinstance(node.op, ast.Add):
-            result = self.accumulated(node, before, value, result)
+            result = self.accumulated(node, was, value, result)
         if isinstance(before, Sequence) and isinstance(result, Sequence):
             self.set(before, "items", result.items)
             self.set(before, "rest", result.rest)

@@ -79,9 +79,8 @@ class Optimizer:
         if event.kind == "unused" and event.facts.get("method") == "zero_grad":
             return False
         if event.kind != "zero_grad":
-            return event.kind == "escape" and bool(
-                self.holds and numbers(event, "reaches") & self.holds
-            )
+            is_foreign = event.kind == "escape" and not event.name.startswith("torch.")
+            return is_foreign and bool(self.holds and numbers(event, "reaches") & self.holds)
         holds = event.facts.get(HELD)
         if event.subject == self.subject or not isinstance(holds, frozenset) or self.holds is None:
             return True

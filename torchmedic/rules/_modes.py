@@ -33,8 +33,13 @@ _ENTER = Text(en="write `with {name}:`", ko="`with {name}:` 블록으로 쓰기"
 _ARGUMENT = Text(en="pass `training=self.training`", ko="`training=self.training` 인자 주기")
 
 
-def evaluation_statement(trace: Trace, evaluation: Evaluation) -> tuple[Source, ast.stmt] | None:
-    """The loop that evaluates, or the statement that calls the model, in the function that names the model."""
+def evaluation_statement(
+    trace: Trace, evaluation: Evaluation
+) -> tuple[Source, ast.stmt, ast.stmt] | None:
+    """Where the evaluation begins in the function that names the model, and what belongs to it.
+
+    That is the loop that evaluates, or the function, or the statement that calls the model.
+    """
     at = evaluation.first.at
     source = trace.source_of(at)
     call = statement_at(source, at)
@@ -44,11 +49,11 @@ def evaluation_statement(trace: Trace, evaluation: Evaluation) -> tuple[Source, 
     if loop is not None and loop.path == at.path:
         statement = source.at(loop, ast.stmt)
         if statement is not None and source.function_of(statement) is source.function_of(call):
-            return source, statement
+            return source, statement, statement
     function = source.function_of(call)
     if loop is not None and function is not None:
-        return source, first_of(source, function.body)
-    return source, call
+        return source, first_of(source, function.body), function
+    return source, call, call
 
 
 def evaluated(
@@ -59,7 +64,9 @@ def evaluated(
     names = [root.name for root in roots]
     if found is None or not all(names):
         return ()
-    source, statement = found
+    source, statement, scope = found
+    if not _only_evaluates(source, scope, timeline):
+        return ()
     statement = outside_of_with(source, statement)
     put = _lines(source, statement, [f"{name}.eval()" for name in names])
     if not put:
@@ -121,12 +128,14 @@ def without_gradients(trace: Trace, timeline: Timeline, evaluation: Evaluation) 
     found = evaluation_statement(trace, evaluation)
     if found is None:
         return ()
-    source, statement = found
+    source, statement, scope = found
     name = f"{alias_of(source, 'torch')}.no_grad"
     if "torch" not in source.imported.values():
         return ()
     function = source.function_of(statement)
-    if isinstance(function, ast.FunctionDef) and _only_evaluates(source, function, timeline):
+    if not _only_evaluates(source, scope, timeline):
+        return ()
+    if isinstance(function, ast.FunctionDef) and _can_be_decorated(source, function, timeline):
         edits = decorated(source, function, f"{name}()")
         return (Fix(edits, _DECORATE.fill(name=name), safe=True),)
     if not isinstance(statement, (ast.For, ast.While, ast.With)):
@@ -135,18 +144,18 @@ def without_gradients(trace: Trace, timeline: Timeline, evaluation: Evaluation) 
     return (Fix(edits, _WRAP.fill(name=name), safe=True),) if edits else ()
 
 
-def _only_evaluates(source: Source, function: ast.FunctionDef, timeline: Timeline) -> bool:
-    """True if nothing that happens in the function takes part in training."""
-    if function.name == "forward" or any(
-        isinstance(n, (ast.Yield, ast.YieldFrom)) for n in ast.walk(function)
-    ):
-        return False
-    last = function.end_lineno or function.lineno
+def _can_be_decorated(source: Source, function: ast.FunctionDef, timeline: Timeline) -> bool:
+    is_generator = any(isinstance(n, (ast.Yield, ast.YieldFrom)) for n in ast.walk(function))
+    is_plain = function.name != "forward" and not is_generator
+    return is_plain and _only_evaluates(source, function, timeline)
+
+
+def _only_evaluates(source: Source, node: ast.stmt, timeline: Timeline) -> bool:
+    """True if nothing that happens in the statement or function takes part in training."""
+    last = node.end_lineno or node.lineno
 
     def is_in(event: Event) -> bool:
-        return any(
-            at.path == source.path and function.lineno <= at.line <= last for at in event.sites
-        )
+        return any(at.path == source.path and node.lineno <= at.line <= last for at in event.sites)
 
     for event in timeline.events:
         trains = event.kind in ("backward", "step") or (

@@ -166,19 +166,25 @@ class Timeline:
         over = [i for i, loop in enumerate(call.loops) if loop.is_loader]
         return (over[-1] if over else len(call.loops) - 1) + 1
 
-    def _loop_of(self, call: Event) -> Span | None:
-        depth = self._depth(call)
+    @classmethod
+    def _loop_of(cls, call: Event) -> Span | None:
+        depth = cls._depth(call)
         return call.loops[depth - 1].at if depth else None
 
+    @classmethod
+    def _own_depth(cls, call: Event) -> int:
+        """0 where the whole function evaluates by its name: the loops around it may be those of training."""
+        return 0 if _is_named(call) else cls._depth(call)
+
     def _region(self, call: Event) -> object:
-        depth = self._depth(call)
+        depth = self._own_depth(call)
         if not depth:
             return (call.callers, call.function)
         return (passes(call)[: depth - 1], call.loops[depth - 1].at, call.branches)
 
     def _is_around(self, call: Event, other: Event) -> bool:
         """True if `other` happens in the region of the call."""
-        depth = self._depth(call)
+        depth = self._own_depth(call)
         if not depth:
             return other.callers[: len(call.callers)] == call.callers and (
                 other.function == call.function or len(other.callers) > len(call.callers)
@@ -221,9 +227,8 @@ class Timeline:
         """A loop over a loader, a function that is named so, or a model in evaluation mode."""
         if any(loop.is_loader for loop in call.loops):
             return True
-        name = call.function.rpartition(".")[2]
         modes = self.modes_before(call)
-        return bool(_EVALUATES.search(name)) or bool(modes and modes[0].kind == "eval")
+        return _is_named(call) or bool(modes and modes[0].kind == "eval")
 
     @staticmethod
     def _uses(event: Event, calls: frozenset[object]) -> bool:
@@ -231,6 +236,10 @@ class Timeline:
         if event.kind in ("convert", "loss", "compare", "escape", "accumulate"):
             return bool(numbers(event, "calls") & calls)
         return False
+
+
+def _is_named(call: Event) -> bool:
+    return bool(_EVALUATES.search(call.function.rpartition(".")[2]))
 
 
 def timelines(trace: Trace) -> list[Timeline]:

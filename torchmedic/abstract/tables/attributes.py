@@ -14,7 +14,7 @@ from torchmedic.abstract.registry import (
 )
 from torchmedic.abstract.sizes import Size, product
 from torchmedic.abstract.tables.dtypes import FLOATS, of_operands
-from torchmedic.abstract.tables.events import constant
+from torchmedic.abstract.tables.events import constant, converted
 from torchmedic.abstract.tables.operation import Call, Signature, answered, operation
 from torchmedic.abstract.tables.tensors import NO_GRAPH, same
 from torchmedic.abstract.tables.views import ordered
@@ -170,9 +170,14 @@ TENSOR_ATTRIBUTES["device"] = lambda machine, tensor: Unknown(False, hint="torch
 TENSOR_ATTRIBUTES["requires_grad"] = lambda machine, tensor: (
     Const(tensor.graph) if tensor.graph is not None else Unknown(False)
 )
-TENSOR_ATTRIBUTES["data"] = lambda machine, tensor: same(
-    machine, tensor, tensor.shape, **NO_GRAPH, is_leaf=True
-)
+
+
+def _data(machine: Machine, tensor: Tensor) -> Value:
+    converted(machine, tensor, "data")
+    return same(machine, tensor, tensor.shape, **NO_GRAPH, is_leaf=True)
+
+
+TENSOR_ATTRIBUTES["data"] = _data
 TENSOR_ATTRIBUTES["grad"] = lambda machine, tensor: Tensor(
     False,
     shape=tensor.shape,

@@ -292,15 +292,26 @@ def _roots(timeline: Timeline, group: list[Evaluation]) -> list[Event]:
     for one in group:
         for root in one.roots:
             is_meant = timeline.is_in_training_on_purpose(root)
-            if (
-                root.facts.get("training") is True
-                and root.facts.get("mode_dependent")
-                and not is_meant
-            ):
+            if root.facts.get("training") is True and _layers(timeline, root) and not is_meant:
                 found.setdefault(root.subject, root)
             else:
                 fine.add(root.subject)
     return [root for subject, root in found.items() if subject not in fine]
+
+
+def _layers(timeline: Timeline, root: Event) -> list[str]:
+    """What acts differently in training: layers, and dropout functions that were told the module's mode."""
+    held = root.facts.get("mode_dependent")
+    layers = [str(layer) for layer in held] if isinstance(held, tuple) else []
+    told = {
+        e.at
+        for e in timeline.of("dropout")
+        if e.facts.get("call") == root.facts.get("call")
+        and e.facts.get("is_given")
+        and e.facts.get("training") is True
+        and not e.facts.get("is_off")
+    }
+    return layers + ["F.dropout"] * len(told)
 
 
 def _diagnosis(
@@ -309,8 +320,7 @@ def _diagnosis(
     first = roots[0]
     layers: list[str] = []
     for root in roots:
-        held = root.facts.get("mode_dependent")
-        layers += [str(layer) for layer in held] if isinstance(held, tuple) else []
+        layers += _layers(timeline, root)
     evidence = [Evidence(_ACTIVE.fill(layers=", ".join(layers)), first.at)]
     if evaluation.loop is not None:
         evidence.append(Evidence(_OVER.fill(), evaluation.loop))

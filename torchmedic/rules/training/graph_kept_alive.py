@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from itertools import pairwise
 
 from torchmedic.model import Diagnosis, Evidence, Fix, Rule, Severity, Span, Text, Variant
 from torchmedic.observed import Source
@@ -10,6 +9,7 @@ from torchmedic.observed.source import argument
 from torchmedic.observed.trace import Event, Trace
 from torchmedic.rules._order import Timeline, has_other_duties, numbers, timelines, with_graphs
 from torchmedic.rules._statements import statement_at
+from torchmedic.rules._sums import kept
 
 rule = Rule(
     code="TM302",
@@ -210,7 +210,7 @@ def sums_hold_graphs(trace: Trace) -> Iterator[Diagnosis]:
         evaluated = [one for group in with_graphs(timeline) for one in group]
         told = frozenset(c.facts["call"] for one in evaluated for c in one.calls)
         seen = set()
-        for event in _kept(timeline):
+        for event in kept(timeline):
             if event.at in seen or numbers(event, "calls") & told:
                 continue
             seen.add(event.at)
@@ -230,68 +230,6 @@ def sums_hold_graphs(trace: Trace) -> Iterator[Diagnosis]:
                 _mended(trace, timeline, event, where),
                 variant=rule.variant("list") if is_list else None,
             )
-
-
-def _kept(timeline: Timeline) -> Iterator[Event]:
-    """Additions that hold a graph of each pass, in a sum that lives on and that nothing differentiates."""
-    places: dict[object, list[Event]] = {}
-    for event in timeline.of("accumulate"):
-        places.setdefault((event.sites, event.branches), []).append(event)
-    reported: set[object] = set()
-    for events in places.values():
-        own = {e.facts["sum"] for e in events}
-        if not events[0].name or any(numbers(e, "sums") & (reported | own) for e in events[:1]):
-            continue  # the sum of a sum: the first one is the mistake
-        for first, later in pairwise(events):
-            if (
-                _is_new(first, later)
-                and first.facts["sum"] in numbers(later, "before")
-                and later.loops
-                and all(_has_graph(timeline, e) for e in (first, later))
-                and not _may_be_used(timeline, own, later)
-            ):
-                reported |= own
-                yield later
-                break
-
-
-def _is_new(first: Event, later: Event) -> bool:
-    """True if each pass adds a graph of its own."""
-    return not numbers(first, "added") & numbers(later, "added") and not (
-        numbers(first, "calls") & numbers(later, "calls")
-    )
-
-
-def _has_graph(timeline: Timeline, event: Event) -> bool:
-    if event.is_grad_enabled is not True:
-        return False
-    if any(e.subject in numbers(event, "added") for e in _before(timeline, event)):
-        return True
-    return event.facts.get("graph") is True and bool(numbers(event, "calls"))
-
-
-def _before(timeline: Timeline, event: Event) -> list[Event]:
-    """Backward passes of the user's own before the event."""
-    return [
-        e
-        for e in timeline.events[: timeline.index[id(event)]]
-        if e.kind == "backward" and not e.facts.get("is_foreign")
-    ]
-
-
-def _may_be_used(timeline: Timeline, own: set[object], event: Event) -> bool:
-    """True if a backward pass goes through the sum, or may: it leaves, and its graphs have not been freed."""
-    if any(numbers(e, "sums") & own for e in timeline.of("backward")):
-        return True
-    leaves = any(numbers(e, "sums") & own for e in timeline.of("escape"))
-    if not leaves and not (timeline.entry and "." in event.name):
-        return False
-    done = [e for e in _before(timeline, event) if not e.facts.get("is_kept")]
-    calls = frozenset[int]().union(*(numbers(e, "calls") for e in done))
-    is_freed = {e.subject for e in done} >= numbers(event, "added") or (
-        bool(numbers(event, "calls")) and numbers(event, "calls") <= calls
-    )
-    return not is_freed
 
 
 # --- the fix
@@ -386,7 +324,7 @@ def _is_tensor_later(source: Source, node: ast.expr, total: str) -> bool:
     """True if the sum is used as a tensor: `total.item()`, `torch.stack(losses)`."""
     scope = source.function_of(node) or source.tree
     for part in ast.walk(scope):
-        if isinstance(part, ast.Attribute) and ast.unparse(part.value) == total:
+        if isinstance(part, ast.Attribute) and _without_index(part.value) == total:
             if part.attr not in ("append", "clear", "pop", "extend"):
                 return True
         elif isinstance(part, ast.Call) and (source.name(part.func) or "").startswith("torch."):
@@ -395,3 +333,8 @@ def _is_tensor_later(source: Source, node: ast.expr, total: str) -> bool:
         elif isinstance(part, (ast.For, ast.comprehension)) and ast.unparse(part.iter) == total:
             return True
     return False
+
+
+def _without_index(node: ast.expr) -> str:
+    """`losses` of `losses[-1]`."""
+    return ast.unparse(node.value if isinstance(node, ast.Subscript) else node)

@@ -63,7 +63,7 @@ def main():
     for epoch in range(config.epochs):
         for batch in train_loader:
             running = 0.9 * running + 0.1 * train_step(model, batch, optimizer)
-        print(epoch, round(running, 4), evaluate(model, val_loader).mean().item())
+        print(epoch, float(running), evaluate(model, val_loader).mean().item())
 
 
 if __name__ == "__main__":
