@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -88,14 +89,20 @@ def _header(inside: list[str], i: int, width: int) -> tuple[_Place, int] | None:
     """`path:line in function`, folded over lines where it is long, and the line after it."""
     if not inside[i] or re.match(_NO_HEADER, inside[i]):
         return None
-    text = piece = inside[i]
+    piece = inside[i]
+    texts = [piece]
     for after in range(i + 1, i + 1 + _MOST_PIECES):
         following = inside[after] if after < len(inside) else ""
         if not following:
-            return (place, after) if (place := _place(text)) else None
+            places = [place for text in texts if (place := _place(text))]
+            there = (place for place in places if os.path.isfile(place.path))
+            best = next(there, places[0] if places else None)
+            return (best, after) if best else None
         is_word = following.startswith("in ") or piece.endswith(" in") or len(piece) < width
         piece = following
-        text = f"{text} {piece}" if is_word else text + piece
+        # A full line may end in the middle of a word, or at a space that rich leaves out.
+        joints = (" ",) if is_word else ("", " ")
+        texts = [text + joint + piece for text in texts for joint in joints]
     return None
 
 
