@@ -25,25 +25,6 @@ from torchmedic.observed import Failure, Loader, ModuleCall
 from torchmedic.observed import Frame as ObservedFrame
 from torchmedic.observed import Tensor as ObservedTensor
 
-MODULE_BASES = (
-    "torch.nn.",
-    "torchvision.models.",
-    "lightning.",
-    "pytorch_lightning.",
-    "torch.jit.ScriptModule",
-)
-MODE_DEPENDENT = (
-    "Dropout",
-    "BatchNorm",
-    "InstanceNorm",
-    "AlphaDropout",
-    "FeatureAlphaDropout",
-    "RReLU",
-)
-CONTAINERS = ("torch.nn.Sequential", "torch.nn.ModuleList", "torch.nn.ModuleDict")
-WRAPPERS = ("torch.nn.DataParallel", "torch.nn.parallel.DistributedDataParallel", "torch.compile")
-NOT_MODULES = ("torch.nn.Parameter", "torch.nn.utils", "torch.nn.functional", "torch.nn.init")
-
 
 class Failures(Order):
     """Makes a `Failure` of the frames, modules and sizes at this moment."""

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import ast
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
 from torchmedic.abstract.values import (
-    Choice,
     Const,
     Content,
     Entries,
     Function,
-    Number,
     Object,
     Place,
     Scope,
-    Unknown,
     Value,
 )
 from torchmedic.model import Span
@@ -309,22 +306,3 @@ def joined(values: list[Any]) -> Any:
     from torchmedic.abstract.joins import join_values
 
     return join_values(known)
-
-
-__all__ = [
-    "DEEPEST",
-    "MISSING",
-    "Arm",
-    "Choice",
-    "Flow",
-    "Frame",
-    "Mapping",
-    "Number",
-    "Object",
-    "OverBudget",
-    "State",
-    "Unknown",
-    "Writes",
-    "integer",
-    "joined",
-]

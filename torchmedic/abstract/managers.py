@@ -14,9 +14,6 @@ from torchmedic.abstract.values import (
     Value,
 )
 
-RECURSION = 2
-
-
 # Managers that have nothing to do with gradients.
 UNRELATED = (
     "torch.profiler", "torch.autograd.profiler", "torch.autograd.set_detect_anomaly", "torch.cuda", "torch.random",

@@ -7,8 +7,7 @@ import os
 
 from torchmedic.abstract import tables
 from torchmedic.abstract.datasets import remaining
-from torchmedic.abstract.expressions import from_size, size_of
-from torchmedic.abstract.machine import MISSING, Frame, OverBudget
+from torchmedic.abstract.machine import Frame, OverBudget
 from torchmedic.abstract.modules import Row
 from torchmedic.abstract.notes import Notes
 from torchmedic.abstract.registry import (
@@ -33,7 +32,6 @@ from torchmedic.abstract.values import (
     Namespace,
     Number,
     Object,
-    Scope,
     Sequence,
     Super,
     Tensor,
@@ -44,7 +42,6 @@ from torchmedic.observed import Source, load
 from torchmedic.observed.trace import Trace
 
 MOST_FILES = 60
-UNROLLED = 64  # items of a list that are walked one by one
 UNROLLED_TRAINING = 4  # where the body holds a loop or a backward pass
 FRAMEWORKS = (
     "lightning", "pytorch_lightning", "accelerate", "transformers", "ignite", "skorch", "fastai", "catalyst",
@@ -387,6 +384,3 @@ def _holds_loop(node: ast.For) -> bool:
 def _as_given(path: str, main: str) -> str:
     """Relative as the main file's path is."""
     return path if os.path.isabs(main) else os.path.relpath(path)
-
-
-__all__ = ["MISSING", "Machine", "Scope", "from_size", "size_of"]

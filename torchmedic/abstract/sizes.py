@@ -6,7 +6,7 @@ The batch size B stays B through `x.size(0)`, and `B * 4 * 4 // B` is 16.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple, Union
 
 # Stand-ins where a number is needed to go on: primes, so that no divisibility comes about by accident.
@@ -50,7 +50,6 @@ class Size:
     """A polynomial with integer coefficients; `terms` maps a sorted product of symbols to its coefficient."""
 
     terms: tuple[tuple[Monomial, int], ...] = ()
-    _hash: int = field(default=0, compare=False, repr=False)
 
     @staticmethod
     def of(value: Sizeable) -> Size:

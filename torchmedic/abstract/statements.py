@@ -9,7 +9,7 @@ from copy import copy
 from functools import partial
 
 from torchmedic.abstract.bindings import Bindings
-from torchmedic.abstract.expressions import data_of, is_soft, size_of
+from torchmedic.abstract.expressions import is_soft, size_of
 from torchmedic.abstract.growth import growing
 from torchmedic.abstract.machine import Arm, Flow, Writes, joined
 from torchmedic.abstract.sizes import Size
@@ -344,6 +344,3 @@ def _captured(node: ast.Match) -> list[str]:
         elif isinstance(part, ast.MatchMapping) and part.rest:
             names.append(part.rest)
     return names
-
-
-__all__ = ["Statements", "data_of"]

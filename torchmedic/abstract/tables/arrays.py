@@ -20,8 +20,6 @@ from torchmedic.abstract.values import Const, Sequence, Tensor, Unknown, Value
 if TYPE_CHECKING:
     pass
 
-ONE = Size.of(1)
-
 
 def array(call: Call, shape: Shape | None, dtype: str) -> Tensor:
     """A new array. Where its elements lie isn't followed."""

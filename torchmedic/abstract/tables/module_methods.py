@@ -12,7 +12,6 @@ from torchmedic.abstract.values import (
     Const,
     Dict,
     Function,
-    Iterator,
     Object,
     Sequence,
     Tensor,
@@ -247,6 +246,3 @@ def copied(machine: Machine, value: Value, depth: int = 8) -> Value:
 def _append_parameter(machine: Machine, thing: Object, arguments: Arguments) -> Value:
     machine.set(thing, "items", (*thing.items, *arguments.args))
     return thing
-
-
-__all__ = ["Iterator", "copied"]

@@ -46,7 +46,6 @@ KEEPING = (
     "relu",
 )
 TESTS = ("isnan", "isinf", "isfinite", "logical_not", "signbit", "isneginf", "isposinf", "isreal")
-NO_GRADIENT = ("sign", "floor", "ceil", "round", "trunc", "fix")
 
 
 def float_of(call: Call, dtype: str) -> str:

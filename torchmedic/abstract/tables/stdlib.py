@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from torchmedic.abstract.registry import constructor, function, method
 from torchmedic.abstract.tables.events import constant, drawn
-from torchmedic.abstract.tables.tensors import dtype_named
-from torchmedic.abstract.values import Arguments, Bound, Const, External, Object, Unknown, Value
+from torchmedic.abstract.values import Arguments, Const, External, Object, Unknown, Value
 
 if TYPE_CHECKING:
     from torchmedic.abstract.program import Machine
@@ -147,6 +146,3 @@ _seed("all", "torchmedic.seed_everything", "lightning.seed_everything", "pytorch
 def _random(machine: Machine, arguments: Arguments) -> Value:
     drawn(machine, "random")
     return machine.unknown(*arguments.all())
-
-
-__all__ = ["Bound", "dtype_named"]
