@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable
 
 from torchmedic.abstract.definitions import Definitions
-from torchmedic.abstract.machine import DEEPEST, Flow, Frame
+from torchmedic.abstract.machine import DEEPEST, Flow, Frame, is_dull
 from torchmedic.abstract.registry import CALLS, CLASSES, FUNCTIONS, MADE, METHODS, canonical
 from torchmedic.abstract.values import (
     Arguments,
@@ -25,7 +25,6 @@ from torchmedic.abstract.values import (
     Unknown,
     Value,
 )
-from torchmedic.observed.scopes import own_nodes
 from torchmedic.observed.trace import Branch
 
 RECURSION = 2
@@ -183,16 +182,28 @@ class Calls(Definitions):
             with self.mode("autocast", True):
                 return self._run(function, local)
         if grad is None:
-            return self._run(function, local)
+            return self._run_if_new(function, local)
         with self.mode("grad", grad):
             return self._run(function, local)
+
+    def _run_if_new(self, function: Function, local: Scope) -> Value:
+        """What the function returns. In code that nobody calls, one that twice came to nothing isn't executed again."""
+        if not self.entry or not all(map(is_dull, local.values())):
+            return self._run(function, local)
+        if self._came_to_nothing.get(function.node, 0) >= 2:
+            return self.unknown(*local.values())
+        news = self.news()
+        result = self._run(function, local)
+        if is_dull(result) and news == self.news():
+            self._came_to_nothing[function.node] = self._came_to_nothing.get(function.node, 0) + 1
+        return result
 
     def _run(
         self, function: Function, local: Scope, on_yield: Callable[[Value], None] | None = None
     ) -> Value:
         frame = Frame(function.source, function.scope, local, function, function.closure)
         frame.on_yield = on_yield
-        is_generator = on_yield is None and _yields(function.node)
+        is_generator = on_yield is None and function.node in function.source.generators
         if is_generator:
             frame.yielded = []
         exits, self._exits = self._exits, []
@@ -371,14 +382,3 @@ class Calls(Definitions):
         if isinstance(value, Unknown) and value.hint.startswith("argparse"):
             return Unknown(soft=True, why=name)
         return Bound(value, name)
-
-
-def _yields(node: ast.AST) -> bool:
-    """True if the function's own body has a `yield`."""
-    known = getattr(node, "_torchmedic_yields", None)
-    if known is None:
-        known = not isinstance(node, ast.Lambda) and any(
-            isinstance(n, (ast.Yield, ast.YieldFrom)) for n in own_nodes(node)
-        )
-        node._torchmedic_yields = known  # type: ignore[attr-defined]
-    return bool(known)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from torchmedic.abstract.machine import MISSING, Flow
 from torchmedic.abstract.operators import Operators, data_of, from_size, is_soft, size_of
@@ -27,27 +28,48 @@ from torchmedic.abstract.values import (
 )
 from torchmedic.observed.trace import Branch
 
-_METHODS = {kind: f"_{kind.__name__.lower()}" for kind in ast.expr.__subclasses__()}
+if TYPE_CHECKING:
+    from torchmedic.observed import Source
+
+
+@cache
+def _evaluators(machine: Any) -> dict[type[ast.expr], Callable[[Any, Any], Value]]:
+    """What evaluates each kind of expression."""
+    return {
+        kind: getattr(machine, f"_{kind.__name__.lower()}", machine._other)
+        for kind in ast.expr.__subclasses__()
+    }
 
 
 class Expressions(Operators):
     """Evaluates expressions. What it can't tell is `Unknown`, with the graphs that may be in it."""
 
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
+        kind: Any = type(self)
+        self._evaluators = _evaluators(kind)
+
     def evaluate(self, node: ast.expr) -> Value:
-        self.tick()
+        self._steps += 1
+        if self._steps > self._pause:
+            self.check_budget()
         frame = self.frames[-1]
         outer, frame.node = frame.node, node
         try:
-            return getattr(self, _METHODS[type(node)], self._other)(node)
+            return self._evaluators[type(node)](self, node)
         finally:
             frame.node = outer
 
     def unknown(self, *inputs: Value, why: str = "", hint: str = "") -> Unknown:
         """Something that was computed from these."""
         data = data_of(*inputs)
+        if not data:
+            return Unknown(False, hint=hint, why=why)
         self.note_use(*data)
+        if len(data) == 1:
+            return Unknown(None, data[0].calls, data[0].sums, hint, why)
         return Unknown(
-            None if data else False,
+            None,
             frozenset().union(*(d.calls for d in data)),
             frozenset().union(*(d.sums for d in data)),
             hint,
@@ -71,9 +93,11 @@ class Expressions(Operators):
         return self.look_up(node.id)
 
     def look_up(self, name: str) -> Value:
-        frame = self.frame
+        frame = self.frames[-1]
         if name not in frame.global_names:
-            for scope in (frame.local, *frame.closure):
+            if name in frame.local:
+                return self._held(frame.local[name], name)
+            for scope in frame.closure:
                 if name in scope:
                     return self._held(scope[name], name)
         if name in frame.scope:

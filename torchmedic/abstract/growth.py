@@ -36,12 +36,20 @@ class Growth:
     lists: dict[int, Grown] = field(default_factory=dict)
 
 
+def _is_left(node: ast.stmt) -> bool:
+    """True if something in the loop's body leaves it early."""
+    known: bool | None = getattr(node, "_torchmedic_is_left", None)
+    if known is None:
+        known = any(isinstance(part, _LEAVING) for part in ast.walk(node))
+        node._torchmedic_is_left = known  # type: ignore[attr-defined]
+    return known
+
+
 @contextmanager
 def growing(state: State, node: ast.stmt, over: Value) -> Iterator[None]:
     """Around a loop. Lengths are told only if nothing in its body leaves it early."""
     length = getattr(over, "length", None)  # of an exact sequence only the first items are walked
-    is_left = any(isinstance(part, _LEAVING) for part in ast.walk(node))
-    growth = Growth(None if is_left else length, len(state.branches))
+    growth = Growth(None if _is_left(node) else length, len(state.branches))
     state.growths.append(growth)
     try:
         yield

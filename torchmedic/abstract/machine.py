@@ -11,13 +11,20 @@ from enum import Enum
 from typing import Any
 
 from torchmedic.abstract.values import (
+    Bound,
+    Choice,
+    Class,
     Const,
     Content,
     Entries,
+    External,
     Function,
+    Namespace,
+    Number,
     Object,
     Place,
     Scope,
+    Unknown,
     Value,
 )
 from torchmedic.model import Span
@@ -29,6 +36,7 @@ MOST_SECONDS = 3.0
 DEEPEST = 24  # calls of the user's functions in each other
 MOST_FAILURES = 8
 MISSING = object()
+PLAIN = (Const, Number, Unknown, External, Function, Class, Namespace)
 
 
 class Flow(Enum):
@@ -106,22 +114,29 @@ class State:
         self.requests: list[Any] = []  # items that loaders ask for, outermost first
         self.reported: set[int] = set()  # class statements of Datasets whose event was emitted
         self._journals: list[Writes] = []
+        self._news = 0  # so many writes wrote what something may go wrong with
+        self._came_to_nothing: dict[ast.AST, int] = {}  # functions, and how often they did
         self._steps = 0
+        self._pause = 512  # the step after which the clock is looked at
         self._deadline = time.process_time() + MOST_SECONDS
         self._failed: set[tuple[str, int, int, str]] = set()
 
     def tick(self) -> None:
         """Counts one step. Raises OverBudget."""
         self._steps += 1
-        if self._steps > MOST_STEPS or (
-            self._steps % 512 == 0 and time.process_time() > self._deadline
-        ):
+        if self._steps > self._pause:
+            self.check_budget()
+
+    def check_budget(self) -> None:
+        """Looks at the clock, once in 512 steps. Raises OverBudget."""
+        if self._steps > MOST_STEPS or time.process_time() > self._deadline:
             self.is_complete = False
             raise OverBudget
+        self._pause = min(self._steps + 512, MOST_STEPS)
 
     def renew(self, share: float) -> None:
         """A new, smaller budget: for what nobody calls."""
-        self._steps = int(MOST_STEPS * (1 - share))
+        self._steps = self._pause = int(MOST_STEPS * (1 - share))
         self._deadline = time.process_time() + MOST_SECONDS * share
 
     @property
@@ -132,9 +147,19 @@ class State:
     def is_certain(self) -> bool:
         return not self.branches and not self.guards
 
+    def news(self) -> tuple[int, int, int]:
+        """If it is the same after one pass of a loop as before, another pass would tell nothing new."""
+        return self._news, len(self.events), len(self.failures)
+
+    def is_growth_watched(self) -> bool:
+        """True if the length of a list that has grown will be told from several passes."""
+        return any(g.length is not None and g.lists for g in self.growths)
+
     # --- the heap: every change goes through `write`, so that it can be taken back
 
     def write(self, where: dict[Any, Any], key: Any, value: Any) -> None:
+        if not isinstance(value, PLAIN) and not is_dull(value):
+            self._news += 1
         if self._journals:
             self._journals[-1].setdefault((id(where), key), (where, key, where.get(key, MISSING)))
         if value is MISSING:
@@ -272,6 +297,21 @@ class State:
             return False
         self._failed.add(key)
         return True
+
+
+def is_dull(value: object, depth: int = 2) -> bool:
+    """True if nothing can be seen to go wrong with the value: neither a tensor nor an instance is in it."""
+    if isinstance(value, PLAIN):
+        return True
+    if isinstance(value, Bound):
+        return is_dull(value.receiver, depth)
+    if isinstance(value, Choice):
+        return all(is_dull(v, depth) for v in value.values)
+    content = getattr(value, "content", value)
+    if not isinstance(content, (Content, Entries)) or not depth or len(content.items) > 8:
+        return False
+    items = content.items.values() if isinstance(content, Entries) else content.items
+    return all(is_dull(v, depth - 1) for v in (*items, content.rest) if v is not None)
 
 
 def integer(value: object) -> int | None:

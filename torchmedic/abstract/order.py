@@ -74,8 +74,8 @@ class Order(Modules):
     def assign(self, target: ast.expr, value: Value) -> None:
         node = self.frame.node
         if isinstance(node, ast.Assign) and isinstance(target, (ast.Name, ast.Attribute)):
-            added = added_to(node.value, ast.unparse(target))
-            if added is not None and data_of(value):
+            added = isinstance(node.value, ast.BinOp) and added_to(node.value, ast.unparse(target))
+            if added and data_of(value):
                 value = self.summed(node, target, value)
         super().assign(target, value)
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ast
-import os
 
 from torchmedic.abstract import tables
 from torchmedic.abstract.datasets import remaining
+from torchmedic.abstract.imports import Imports
 from torchmedic.abstract.machine import Frame, OverBudget
 from torchmedic.abstract.modules import Row
-from torchmedic.abstract.notes import Notes
 from torchmedic.abstract.registry import (
     ARRAY_METHODS,
     METHODS,
@@ -38,18 +37,13 @@ from torchmedic.abstract.values import (
     Unknown,
     Value,
 )
-from torchmedic.observed import Source, load
+from torchmedic.observed import Source
 from torchmedic.observed.trace import Trace
 
-MOST_FILES = 60
 UNROLLED_TRAINING = 4  # where the body holds a loop or a backward pass
-FRAMEWORKS = (
-    "lightning", "pytorch_lightning", "accelerate", "transformers", "ignite", "skorch", "fastai", "catalyst",
-    "deepspeed", "composer", "torchtitan", "megatron", "colossalai", "torchrl", "opacus", "higher", "learn2learn",
-)  # fmt: skip
 
 
-class Machine(Notes):
+class Machine(Imports):
     """Executes one program abstractly. Never runs it, never imports what it imports."""
 
     def __init__(self, source: Source) -> None:
@@ -57,7 +51,6 @@ class Machine(Notes):
         tables.fill()
         self._active: list[Row] = []
         self._rows: list[Row] = []
-        self._namespaces: dict[str, Namespace] = {}
         self._called: set[int] = set()
         self._exits = []
 
@@ -86,14 +79,6 @@ class Machine(Notes):
             dict(self.sources),
             started,
         )
-
-    def _execute_file(self, namespace: Namespace) -> None:
-        frame = Frame(namespace.source, namespace.scope, namespace.scope)
-        self.frames.append(frame)
-        try:
-            self.body(namespace.source.tree.body)
-        finally:
-            self.frames.pop()
 
     def _uncalled(self, main: Namespace) -> None:
         """Functions and classes of the file that the execution did not enter, with unknown arguments."""
@@ -150,89 +135,6 @@ class Machine(Notes):
     ) -> Value:
         self._called.add(id(function.node))
         return super().call_function(function, arguments, receiver)
-
-    # --- imports
-
-    def _file_of(self, module: str, level: int) -> str | None:
-        """The file of a module of the project; None for a library's."""
-        parts = [p for p in module.split(".") if p]
-        here = os.path.dirname(os.path.abspath(self.frame.source.path))
-        if level:
-            for _ in range(level - 1):
-                here = os.path.dirname(here)
-            bases = [here]
-        else:
-            up = os.path.dirname(here)
-            root = os.path.dirname(os.path.abspath(self.source.path))
-            bases = list(dict.fromkeys([root, here, up, os.path.dirname(up)]))
-        for base in bases:
-            stem = os.path.join(base, *parts)
-            for path in (f"{stem}.py", os.path.join(stem, "__init__.py")):
-                if os.path.isfile(path):
-                    return path
-        return None
-
-    def _namespace(self, module: str, level: int) -> Namespace | None:
-        root = module.split(".")[0]
-        if not level and root in ("torch", "numpy", "torchvision", "torchmedic", *FRAMEWORKS):
-            return None
-        path = self._file_of(module, level)
-        if path is None:
-            return None
-        path = _as_given(path, self.source.path)
-        known = self._namespaces.get(path)
-        if known is not None:
-            return known
-        if len(self._namespaces) >= MOST_FILES or os.path.abspath(path) == os.path.abspath(
-            self.source.path
-        ):
-            return None
-        source = load(path)
-        if source is None:
-            return None
-        self.sources[path] = source
-        found = Namespace(
-            module, {"__name__": Const(module), "__file__": Unknown(hint="str")}, source
-        )
-        self._namespaces[path] = found
-        loops, self.loops = self.loops, []
-        try:
-            self._execute_file(found)
-        finally:
-            self.loops = loops
-        return found
-
-    def imported(self, name: str, level: int) -> Value:
-        root = name.split(".")[0]
-        if root in FRAMEWORKS:
-            self.frameworks.add(root)
-        found = self._namespace(name, level)
-        if found is not None:
-            return found
-        return External(name)
-
-    def imported_name(self, module: str, level: int, name: str) -> Value:
-        root = module.split(".")[0]
-        if not level and root in FRAMEWORKS and (root != "transformers" or "Trainer" in name):
-            self.frameworks.add(root)
-        found = self._namespace(module, level) if module or level else None
-        if found is not None and name in found.scope:
-            held = found.scope[name]
-            return held if isinstance(held, Value) else Unknown(why=name)
-        inner = self._namespace(f"{module}.{name}" if module else name, level)
-        if inner is not None:
-            return inner
-        if found is not None or level:
-            return Unknown(why=name)
-        return self.external(f"{module}.{name}")
-
-    def import_star(self, module: str, level: int) -> None:
-        found = self._namespace(module, level)
-        for name, value in (found.scope if found else {}).items():
-            if not name.startswith("_"):
-                self.bind(name, value)
-        if found is None and not level and canonical(module) in ("torch.nn", "torch"):
-            return
 
     def external(self, name: str) -> Value:
         return External(canonical(name))
@@ -379,8 +281,3 @@ def _holds_loop(node: ast.For) -> bool:
             if isinstance(part, ast.Name) and "train" in part.id:
                 return True
     return False
-
-
-def _as_given(path: str, main: str) -> str:
-    """Relative as the main file's path is."""
-    return path if os.path.isabs(main) else os.path.relpath(path)

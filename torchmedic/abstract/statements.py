@@ -6,12 +6,13 @@ import ast
 from collections.abc import Callable
 from collections.abc import Sequence as Many
 from copy import copy
-from functools import partial
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
 
 from torchmedic.abstract.bindings import Bindings
 from torchmedic.abstract.expressions import is_soft, size_of
 from torchmedic.abstract.growth import growing
-from torchmedic.abstract.machine import Arm, Flow, Writes, joined
+from torchmedic.abstract.machine import Arm, Flow, Writes, is_dull, joined
 from torchmedic.abstract.sizes import Size
 from torchmedic.abstract.values import (
     Const,
@@ -25,11 +26,28 @@ from torchmedic.abstract.values import (
 )
 from torchmedic.observed.trace import Branch, Loop
 
-_METHODS = {kind: f"_do_{kind.__name__.lower()}" for kind in ast.stmt.__subclasses__()}
+if TYPE_CHECKING:
+    from torchmedic.observed import Source
+
+_Executor = Callable[[Any, Any], Flow | None]
+
+
+@cache
+def _executors(machine: Any) -> dict[type[ast.stmt], _Executor]:
+    """What executes each kind of statement; the others do nothing."""
+    found = {
+        k: getattr(machine, f"_do_{k.__name__.lower()}", None) for k in ast.stmt.__subclasses__()
+    }
+    return {kind: method for kind, method in found.items() if method is not None}
 
 
 class Statements(Bindings):
     """Executes statements. Branches that can't be told are both executed and joined; loops run twice."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
+        kind: Any = type(self)
+        self._executors = _executors(kind)
 
     def body(self, statements: Many[ast.stmt]) -> Flow:
         for statement in statements:
@@ -40,13 +58,13 @@ class Statements(Bindings):
 
     def execute(self, node: ast.stmt) -> Flow:
         self.tick()
-        frame = self.frame
+        method = self._executors.get(type(node))
+        if method is None:
+            return Flow.NEXT
+        frame = self.frames[-1]
         outer, frame.node = frame.node, node
         try:
-            method: Callable[[ast.stmt], Flow | None] | None = getattr(
-                self, _METHODS[type(node)], None
-            )
-            return (method(node) if method else None) or Flow.NEXT
+            return method(self, node) or Flow.NEXT
         finally:
             frame.node = outer
 
@@ -203,6 +221,7 @@ class Statements(Bindings):
     ) -> Flow:
         if not is_all:
             self._forget_counters(node)
+        is_alike = not is_all and all(map(is_dull, items))
         at = self.span(node)
         exits: list[Writes] = []
         before: Scope = {}
@@ -220,8 +239,9 @@ class Statements(Bindings):
                         break
                 else:
                     self.assign(node.target, item)
-                if index == len(items) - 1 and not is_all:
+                if not is_all:
                     before = dict(self.frame.local)
+                    news = self.news()
                 flow = self.body(node.body)
             finally:
                 self._exits = self._exits[:-1]
@@ -231,6 +251,8 @@ class Statements(Bindings):
             if flow in (Flow.RETURN, Flow.RAISE):
                 return flow
             if flow is Flow.BREAK:
+                break
+            if is_alike and news == self.news() and not self.is_growth_watched():
                 break
         if not is_all:
             self._widen(before)

@@ -20,7 +20,7 @@ _serial = itertools.count(1)
 class Value:
     """Has an identity: `id` is unique in a process."""
 
-    id: int = field(default_factory=lambda: next(_serial), init=False, repr=False)
+    id: int = field(default_factory=_serial.__next__, init=False, repr=False)
 
 
 @dataclass(eq=False)

@@ -10,14 +10,17 @@ import re
 import tokenize
 from collections import defaultdict
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TypeVar
 
 from torchmedic.model import Edit, Span
 
 N = TypeVar("N", bound=ast.AST)
-Placed = ast.expr | ast.stmt | ast.keyword | ast.arg
+Placed = ast.expr | ast.stmt | ast.keyword | ast.arg | ast.excepthandler | ast.pattern
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")  # where statements stand in others
 
 
 def lines_of(text: str) -> list[str]:
@@ -64,28 +67,70 @@ def parsed(text: str, path: str) -> Source | None:
 
 
 class Source:
-    """One walk over the tree; after that, questions are look-ups. Raises SyntaxError as `ast.parse` does."""
+    """At most one walk over the tree; after that, questions are look-ups. Raises SyntaxError as `ast.parse` does."""
 
     def __init__(self, text: str, path: str = "<string>") -> None:
         self.text = text
         self.path = path
         self.tree = ast.parse(text)
         self.lines = lines_of(text)
-        self.imported: dict[str, str] = {}
-        self._parents: dict[ast.AST, ast.AST] = {}
-        self._nodes: dict[type, list[ast.AST]] = defaultdict(list)
-        for node in ast.walk(self.tree):
-            self._nodes[type(node)].append(node)
-            for child in ast.iter_child_nodes(node):
-                self._parents[child] = node
+        self._spans: dict[ast.AST, Span] = {}
+
+    @cached_property
+    def imported(self) -> dict[str, str]:
+        """The names that `import` statements bind, and the dotted names of what they stand for."""
+        found: dict[str, str] = {}
+        waiting: list[ast.AST] = [self.tree]
+        for node in waiting:
             if isinstance(node, ast.Import):
                 for alias in node.names:
                     head = alias.name.split(".")[0]
-                    self.imported[alias.asname or head] = alias.name if alias.asname else head
+                    found[alias.asname or head] = alias.name if alias.asname else head
             elif isinstance(node, ast.ImportFrom):
                 for alias in node.names:
                     module = "." * node.level + (node.module or "")
-                    self.imported[alias.asname or alias.name] = f"{module}.{alias.name}"
+                    found[alias.asname or alias.name] = f"{module}.{alias.name}"
+            else:
+                for block in _BLOCKS:
+                    waiting += getattr(node, block, ())
+        return found
+
+    @cached_property
+    def _index(self) -> tuple[dict[ast.AST, ast.AST], dict[type, list[ast.AST]]]:
+        """The parent of each node, and the nodes of each kind, those further out first.
+
+        `ast.walk` with `ast.iter_child_nodes` would take three times as long.
+        """
+        parents: dict[ast.AST, ast.AST] = {}
+        nodes: dict[type, list[ast.AST]] = defaultdict(list)
+        waiting: list[ast.AST] = [self.tree]
+        for node in waiting:
+            kind = type(node)
+            nodes[kind].append(node)
+            held = node.__dict__
+            for name in kind._fields:
+                value = held.get(name)
+                if isinstance(value, list):
+                    for child in value:
+                        if isinstance(child, ast.AST):
+                            parents[child] = node
+                            waiting.append(child)
+                elif isinstance(value, ast.AST):
+                    parents[value] = node
+                    waiting.append(value)
+        return parents, nodes
+
+    @cached_property
+    def generators(self) -> frozenset[ast.AST]:
+        """The functions whose own body has a `yield`."""
+        if "yield" not in self.text:
+            return frozenset()
+        scopes = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+        return frozenset(
+            owner
+            for node in self.nodes(ast.Yield, ast.YieldFrom)
+            if (owner := self.enclosing(node, *scopes)) is not None
+        )
 
     def name(self, node: ast.AST | None) -> str | None:
         """`F.relu` -> 'torch.nn.functional.relu'; None if it is not a dotted name."""
@@ -97,20 +142,22 @@ class Source:
 
     def nodes(self, *kinds: type[N]) -> Iterator[N]:
         """All nodes of these kinds; `ast.expr` and `ast.stmt` stand for every expression and statement."""
+        _, nodes = self._index
         for kind in kinds:
-            exact = self._nodes.get(kind)
-            pools = [exact] if exact else [p for k, p in self._nodes.items() if issubclass(k, kind)]
+            exact = nodes.get(kind)
+            pools = [exact] if exact else [p for k, p in nodes.items() if issubclass(k, kind)]
             yield from (node for pool in pools for node in pool if isinstance(node, kind))
 
     def parent(self, node: ast.AST) -> ast.AST | None:
-        return self._parents.get(node)
+        return self._index[0].get(node)
 
     def parents(self, node: ast.AST) -> Iterator[ast.AST]:
         """Its parent, that one's parent, …"""
-        up = self._parents.get(node)
+        parents, _ = self._index
+        up = parents.get(node)
         while up is not None:
             yield up
-            up = self._parents.get(up)
+            up = parents.get(up)
 
     def enclosing(self, node: ast.AST, *kinds: type[N]) -> N | None:
         """The nearest ancestor of one of these kinds."""
@@ -126,17 +173,22 @@ class Source:
     def statement(self, node: ast.AST) -> ast.stmt:
         """The statement that the node is part of."""
         while not isinstance(node, ast.stmt):
-            node = self._parents[node]
+            node = self._index[0][node]
         return node
 
     def span(self, node: Placed) -> Span:
-        line, end = node.lineno, node.end_lineno or node.lineno
-        start, stop = node.col_offset, node.end_col_offset or node.col_offset
-        return Span(self.path, line, self._column(line, start), end, self._column(end, stop))
+        known = self._spans.get(node)
+        if known is None:
+            line, end = node.lineno, node.end_lineno or node.lineno
+            start, stop = node.col_offset, node.end_col_offset or node.col_offset
+            known = Span(self.path, line, self._column(line, start), end, self._column(end, stop))
+            self._spans[node] = known
+        return known
 
     def _column(self, line: int, byte: int) -> int:
         """`ast` counts UTF-8 bytes; everything outside this class counts characters."""
-        return len(self.lines[line - 1].encode()[:byte].decode(errors="ignore"))
+        text = self.lines[line - 1]
+        return byte if text.isascii() else len(text.encode()[:byte].decode(errors="ignore"))
 
     def line(self, number: int) -> str:
         """The line without its end, or "" if there is none."""
@@ -144,7 +196,14 @@ class Source:
 
     def code(self, node: ast.AST) -> str:
         """The node's own text."""
-        return ast.get_source_segment(self.text, node) or ""
+        if not isinstance(node, Placed):
+            return ""
+        here = self.span(node)
+        if here.line == here.end_line:
+            return self.lines[here.line - 1][here.column : here.end_column]
+        first, *between = self.lines[here.line - 1 : here.end_line]
+        last = between.pop()[: here.end_column]
+        return "".join((first[here.column :], *between, last))
 
     def at(self, span: Span, *kinds: type[N]) -> N | None:
         """The smallest node of these kinds whose span is `span`, or that contains it; by line if it has no columns."""

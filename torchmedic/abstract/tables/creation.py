@@ -102,11 +102,9 @@ for _name in ("rand", "randn"):
 
 
 def _filled_like(name: str) -> None:
-    @operation("*size", f"Tensor.new_{name}")
+    @operation("input, *size", f"Tensor.new_{name}")
     def work(call: Call) -> Value:
-        tensor, *call.many = call.many
-        assert isinstance(tensor, Tensor)
-        return new(call, wanted_shape(call), tensor.dtype)
+        return new(call, wanted_shape(call), call.tensor().dtype)
 
 
 for _name in ("zeros", "ones", "empty"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import sys
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from torchmedic.abstract.registry import DRAWS, FUNCTIONS, draws
@@ -70,12 +71,18 @@ def note_draw(machine: Notes, name: str, arguments: Arguments) -> None:
     drawn(machine, which, said if is_plain else name.rpartition(".")[2])
 
 
+@lru_cache(10_000)
+def may_seed(name: str, is_method: bool) -> bool:
+    """True if the name of a function or method that can't be read says so."""
+    root, _, _ = name.partition(".")
+    if not is_method and root in SEEDLESS:
+        return False
+    last = name.rpartition(".")[2]
+    says = bool(_SEEDS.search(last)) and not _ASKS.search(last)
+    return says or (not is_method and bool(_SETS_UP.match(last)))
+
+
 def note_unseen(machine: Notes, name: str, is_method: bool = False) -> None:
     """A function whose code can't be read may seed: its name tells (`utils.seed_everything`, `setup(args)`)."""
-    root, _, _ = name.partition(".")
-    last = name.rpartition(".")[2]
-    if name in FUNCTIONS or (not is_method and root in SEEDLESS):
-        return
-    says = bool(_SEEDS.search(last)) and not _ASKS.search(last)
-    if says or (not is_method and _SETS_UP.match(last)):
+    if may_seed(name, is_method) and name not in FUNCTIONS:
         machine.emit("seed", name=name, which="all", value=None, is_unseen=True)
