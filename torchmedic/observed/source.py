@@ -208,22 +208,24 @@ class Source:
     def at(self, span: Span, *kinds: type[N]) -> N | None:
         """The smallest node of these kinds whose span is `span`, or that contains it; by line if it has no columns."""
         best: tuple[tuple[int, int], N] | None = None
-        for node in self.nodes(*kinds):
+        covering: list[ast.AST] = [self.tree]
+        for node in covering:
+            covering += [c for c in ast.iter_child_nodes(node) if self._covers(c, span)]
             if not isinstance(node, (ast.expr, ast.stmt)):
                 continue
             own = self.span(node)
-            if span.end_line:
-                inside = (own.line, own.column) <= (span.line, span.column) and (
-                    span.end_line,
-                    span.end_column,
-                ) <= (own.end_line, own.end_column)
-            else:
-                inside = own.line <= span.line <= own.end_line
-            if inside:
+            if isinstance(node, kinds) and _contains(own, span):
                 size = (own.end_line - own.line, len(self.code(node)))
                 if best is None or size < best[0]:
                     best = (size, node)
         return best[1] if best else None
+
+    def _covers(self, node: ast.AST, span: Span) -> bool:
+        """True if the span may be in the node, or in its decorators."""
+        if not isinstance(node, Placed):
+            return True
+        is_decorated = bool(getattr(node, "decorator_list", ()))
+        return is_decorated or _contains(self.span(node), span)
 
     def class_at(self, span: Span) -> ast.ClassDef | None:
         """The class statement that stands at or around the span's line."""
@@ -262,6 +264,13 @@ class Source:
         newline = "\r\n" if self.lines and self.lines[0].endswith("\r\n") else "\n"
         indent = self.line(here.line)[: here.column]
         return Edit(Span(self.path, here.line, 0, here.line, 0), f"{indent}{statement}{newline}")
+
+
+def _contains(outer: Span, inner: Span) -> bool:
+    if not inner.end_line:
+        return outer.line <= inner.line <= outer.end_line
+    starts = (outer.line, outer.column) <= (inner.line, inner.column)
+    return starts and (inner.end_line, inner.end_column) <= (outer.end_line, outer.end_column)
 
 
 def argument(call: ast.Call, position: int | None, *names: str) -> ast.expr | None:

@@ -67,7 +67,7 @@ class Optimizer:
             and bool(_NAMED.search(self.name.rpartition(".")[2]))
         )
 
-    @property
+    @cached_property
     def is_only_one(self) -> bool:
         """True if no other optimizer is made or steps: every backward pass is for this one."""
         others = {e.subject for e in self.timeline.of("step", "optimizer")}

@@ -80,8 +80,16 @@ class Timeline:
     def index(self) -> dict[int, int]:
         return {id(event): number for number, event in enumerate(self.events)}
 
-    def of(self, *kinds: str) -> list[Event]:
-        return [event for event in self.events if event.kind in kinds]
+    @cached_property
+    def _of_kind(self) -> dict[tuple[str, ...], tuple[Event, ...]]:
+        return {}
+
+    def of(self, *kinds: str) -> tuple[Event, ...]:
+        known = self._of_kind.get(kinds)
+        if known is None:
+            known = tuple(event for event in self.events if event.kind in kinds)
+            self._of_kind[kinds] = known
+        return known
 
     @cached_property
     def calls(self) -> dict[int, Event]:
