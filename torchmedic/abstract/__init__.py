@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,7 +20,13 @@ def execute(source: Source) -> Trace:
 
 
 def _on_one_stack(work: Callable[[], Trace]) -> Trace:
-    return work()
+    limit = sys.getrecursionlimit()
+    # A sum of 300 terms, or 100 `elif`, nest three calls of the engine in each other for each.
+    sys.setrecursionlimit(max(limit, 5_000))
+    try:
+        return work()
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 # CPython keeps frames in chunks of 16 KB, and gives one back as soon as a call returns across its border: recursion that

@@ -56,6 +56,8 @@ _UNARY: dict[type, Callable[[Any], Any]] = {
     ast.Invert: operator.invert,
 }
 LONGEST_TEXT = 10_000
+LONGEST_NUMBER = 1_000  # bits
+MOST_ITEMS = 4_000  # of a sequence that are told one by one
 
 
 def size_of(value: object) -> Size | None:
@@ -147,11 +149,15 @@ class Operators(State):
                 isinstance(left, (str, bytes)) or isinstance(right, (str, bytes))
             ):
                 return Unknown(hint="str")
+            if isinstance(op, ast.LShift) and right > LONGEST_NUMBER:
+                return Unknown(False, soft=soft)
             result = work(left, right)
         except Exception:
             return Unknown(False, soft=soft)
         if isinstance(result, (str, bytes)) and len(result) > LONGEST_TEXT:
             return Unknown(hint="str")
+        if isinstance(result, int) and result.bit_length() > LONGEST_NUMBER:
+            return Unknown(False, soft=soft)
         return Const(result, soft)
 
     def _sizes(self, op: ast.operator, left: Size, right: Size) -> Size | None:
@@ -167,7 +173,7 @@ class Operators(State):
 
     def _concatenated(self, left: Sequence, right: Sequence) -> Sequence:
         owners = left.owners | right.owners
-        if left.is_exact and right.is_exact:
+        if left.is_exact and right.is_exact and len(left.items) + len(right.items) <= MOST_ITEMS:
             return Sequence(left.kind, left.items + right.items, owners=owners)
         parts = [*left.items, *right.items, *(r for r in (left.rest, right.rest) if r)]
         a, b = left.size, right.size

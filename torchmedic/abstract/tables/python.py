@@ -50,7 +50,7 @@ def _range(machine: Machine, arguments: Arguments) -> Value:
             walked = range(*numbers)  # type: ignore[arg-type]
         except (TypeError, ValueError):
             return Unknown()
-        if len(walked) <= UNROLLED:
+        if next(iter(walked[UNROLLED:]), None) is None:  # its `len` may be too large for C
             return Sequence("tuple", tuple(Const(i) for i in walked))
     length = None
     if len(bounds) == 1:
