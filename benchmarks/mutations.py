@@ -168,6 +168,38 @@ def dimensions(source: Source) -> Iterator[list[Edit]]:
             yield receiver_only(source, call)
 
 
+@mistake("TM311", "detach() put into a forward")
+def cut(source: Source) -> Iterator[list[Edit]]:
+    for assign in source.nodes(ast.Assign):
+        function = source.function_of(assign)
+        is_forward = function is not None and function.name == "forward"
+        if is_forward and "self." in source.code(assign) and isinstance(assign.value, ast.Call):
+            yield [source.insert_after(assign.value, ".detach()")]
+
+
+@mistake("TM328", "ModuleList made a list")
+def plain_list(source: Source) -> Iterator[list[Edit]]:
+    for call in source.nodes(ast.Call):
+        if source.name(call.func) in ("torch.nn.ModuleList", "torch.nn.ModuleDict"):
+            empty = "[]" if str(source.name(call.func)).endswith("List") else "{}"
+            yield [source.replace(call, source.code(call.args[0]) if call.args else empty)]
+
+
+@mistake("TM328", "model made again after the optimizer")
+def again(source: Source) -> Iterator[list[Edit]]:
+    for call in calls(source, "parameters"):
+        assert isinstance(call.func, ast.Attribute)
+        optimizer, model = source.statement(call), source.code(call.func.value)
+        if "optim." not in source.code(optimizer) or not isinstance(optimizer, ast.Assign):
+            continue
+        for assign in source.nodes(ast.Assign):
+            is_made = source.code(assign.targets[0]) == model and isinstance(assign.value, ast.Call)
+            if is_made and source.parent(assign) is source.parent(optimizer):
+                text = f"\n{' ' * optimizer.col_offset}{source.code(assign)}"
+                yield [source.insert_after(optimizer, text)]
+                break
+
+
 class Program(NamedTuple):
     folder: Path
     main: str  # relative

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 
-from torchmedic.abstract.expressions import Expressions
+from torchmedic.abstract.expressions import Expressions, data_of
 from torchmedic.abstract.growth import changed
 from torchmedic.abstract.machine import joined
+from torchmedic.abstract.operators import way_back_of
 from torchmedic.abstract.values import (
     Choice,
     Class,
@@ -55,6 +56,8 @@ class Bindings(Expressions):
                     self.write(one.attributes, name, joined([old, value]) if old else value)
         elif isinstance(thing, (Object, Class)):
             self.write(thing.attributes, name, value)
+        elif isinstance(thing, Unknown):
+            self.leak(value)
         elif isinstance(thing, Tensor) and name == "requires_grad":
             self.require_grad(thing, self.truth(value))
         elif isinstance(thing, Tensor) and name == "data" and isinstance(value, Tensor):
@@ -63,6 +66,10 @@ class Bindings(Expressions):
 
     def require_grad(self, tensor: Tensor, wanted: bool | None) -> None:
         self.set(tensor, "graph", wanted)
+
+    def leak(self, value: Value) -> None:
+        """Code that can't be seen has it, with its graph."""
+        self.leaked |= max(way_back_of(data_of(value)), 0)
 
     def assign_into(self, tensor: Tensor, value: Value) -> None:
         """`tensor[…] = value`."""
@@ -76,6 +83,8 @@ class Bindings(Expressions):
                 self.set(holder, "rest", self.either([*rest, value]))
         elif isinstance(holder, Tensor):
             self.assign_into(holder, value)
+        elif isinstance(holder, Unknown):
+            self.leak(value)
         elif isinstance(holder, Object) and holder.items:
             self._replace_part(holder, key, value)
         elif isinstance(holder, Sequence) and isinstance(key, Object):
@@ -115,6 +124,7 @@ class Bindings(Expressions):
         """The container has other items by now, it can't be told which, nor how many."""
         if isinstance(holder, Sequence):
             changed(self, holder, is_append=False)
+            self.set(holder, "is_part", True)
             parts = [*holder.items, *([holder.rest] if holder.rest else [])]
             self.set(holder, "rest", self.either(parts) if parts else Unknown())
             self.set(holder, "length", None)

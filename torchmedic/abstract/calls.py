@@ -160,7 +160,7 @@ class Calls(Definitions):
             f.function is not None and f.function.node is function.node for f in self.frames
         )
         if running >= RECURSION or len(self.frames) > DEEPEST:
-            return self.unknown(*arguments.all())
+            return self.unknown(function, *arguments.all())
         if receiver is not None and "staticmethod" not in function.decorators:
             arguments = Arguments(
                 arguments.node,
@@ -191,7 +191,7 @@ class Calls(Definitions):
         if not self.entry or not all(map(is_dull, local.values())):
             return self._run(function, local)
         if self._came_to_nothing.get(function.node, 0) >= 2:
-            return self.unknown(*local.values())
+            return self.unknown(function, *local.values())
         news = self.news()
         result = self._run(function, local)
         if is_dull(result) and news == self.news():

@@ -11,6 +11,7 @@ from torchmedic.abstract.machine import MISSING, Flow
 from torchmedic.abstract.operators import Operators, data_of, from_size, is_soft, size_of
 from torchmedic.abstract.sizes import Size
 from torchmedic.abstract.values import (
+    ANY,
     Arguments,
     Bound,
     Choice,
@@ -63,18 +64,25 @@ class Expressions(Operators):
     def unknown(self, *inputs: Value, why: str = "", hint: str = "") -> Unknown:
         """Something that was computed from these."""
         data = data_of(*inputs)
+        may_call = any(isinstance(v, (Function, Class)) for v in inputs)  # layers
         if not data:
-            return Unknown(False, hint=hint, why=why)
+            return Unknown(None if may_call else False, hint=hint, why=why)
         self.note_use(*data)
+        reach = cuts = 0
+        for one in data:
+            cuts |= one.cuts
+            if one.graph is not False:
+                reach |= one.reach
+        if may_call:
+            reach = ANY
+        elif reach > 0:
+            self.leaked |= reach
         if len(data) == 1:
-            return Unknown(None, data[0].calls, data[0].sums, hint, why)
-        return Unknown(
-            None,
-            frozenset().union(*(d.calls for d in data)),
-            frozenset().union(*(d.sums for d in data)),
-            hint,
-            why,
-        )
+            calls, sums = data[0].calls, data[0].sums
+        else:
+            calls = frozenset().union(*(d.calls for d in data))
+            sums = frozenset().union(*(d.sums for d in data))
+        return Unknown(None, calls, sums, hint, why, reach=reach, cuts=cuts)
 
     def _other(self, node: ast.expr) -> Value:
         parts = [self.evaluate(c) for c in ast.iter_child_nodes(node) if isinstance(c, ast.expr)]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Many
 
+from torchmedic.abstract.operators import cuts_of, way_back_of
 from torchmedic.abstract.sizes import Size
 from torchmedic.abstract.values import (
+    ANY,
     Bound,
     Choice,
     Class,
@@ -26,6 +28,7 @@ from torchmedic.abstract.values import (
 )
 
 MOST_CHOICES = 4
+_KNOWN = (Data, Const, Number)  # what can hide no layer
 
 
 def join_values(values: Many[Value]) -> Value:
@@ -57,6 +60,8 @@ def join_values(values: Many[Value]) -> Value:
         calls=frozenset().union(*(v.calls for v in data)),
         sums=frozenset().union(*(v.sums for v in data)),
         soft=True,
+        reach=way_back_of(data) if all(isinstance(v, _KNOWN) for v in flat) else ANY,
+        cuts=cuts_of(data),
     )
 
 
@@ -109,6 +114,8 @@ def _tensors(values: list[Tensor]) -> Tensor:
         kind=first.kind if same("kind") else "Tensor",
         owners=frozenset().union(*(v.owners for v in values)),
         activations=frozenset().union(*(v.activations for v in values)),
+        reach=way_back_of(values),
+        cuts=cuts_of(values),
     )
 
 
@@ -134,15 +141,20 @@ def _sequences(values: list[Sequence]) -> Sequence:
     first = values[0]
     kind = first.kind if all(v.kind == first.kind for v in values) else "list"
     owners = frozenset().union(*(v.owners for v in values))
+    is_part = any(v.is_part or v.owners != owners for v in values)
     if all(v.is_exact and len(v.items) == len(first.items) for v in values):
         columns = zip(*(v.items for v in values), strict=True)
-        return Sequence(kind, tuple(join_values(column) for column in columns), owners=owners)
+        whole = Sequence(kind, tuple(join_values(column) for column in columns), owners=owners)
+        whole.is_part = is_part
+        return whole
     parts = [item for v in values for item in (*v.items, *([v.rest] if v.rest else ()))]
     sizes = {v.size for v in values}
     length = sizes.pop() if len(sizes) == 1 else None
-    return Sequence(
+    joined = Sequence(
         kind, rest=join_values(parts) if parts else Unknown(), length=length, owners=owners
     )
+    joined.is_part = is_part
+    return joined
 
 
 def _dicts(values: list[Dict]) -> Dict:

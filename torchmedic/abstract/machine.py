@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import functools
+import operator
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,7 +31,7 @@ from torchmedic.abstract.values import (
 )
 from torchmedic.model import Span
 from torchmedic.observed import Failure, Site, Source
-from torchmedic.observed.trace import Branch, Event, Kind, Loop
+from torchmedic.observed.trace import Branch, Cut, Event, Kind, Loop
 
 MOST_STEPS = 150_000  # expressions and statements of one file: about a second
 MOST_SECONDS = 3.0
@@ -111,6 +113,14 @@ class State:
         ] = []  # numbers of branches and frames, and exits
         self.used: set[int] = set()  # numbers of activations whose results go elsewhere than a loss
         self.growths: list[Any] = []  # loops whose lists are watched, outermost first
+        self.bits: dict[
+            int, int
+        ] = {}  # id of a layer or a parameter -> its bit's number in `reach`
+        self.held: list[Value] = []  # those layers and parameters, by that number
+        self.born: dict[int, Span] = {}  # id of a parameter -> where it was made
+        self.cut_numbers: dict[tuple[Any, ...], int] = {}  # a place that cuts -> its bit's number
+        self.cuts: list[Cut] = []  # those places, by that number
+        self.leaked = 0  # layers whose results are in code that can't be seen, with their graph
         self.requests: list[Any] = []  # items that loaders ask for, outermost first
         self.reported: set[int] = set()  # class statements of Datasets whose event was emitted
         self._journals: list[Writes] = []
@@ -205,13 +215,13 @@ class State:
         for k, (where, key) in keys.items():
             now = where.get(key, MISSING)
             values = [one.writes[k][2] if k in one.writes else now for one in arms]
-            self.write(where, key, joined(values))
+            self.write(where, key, _merged(key, values))
 
     def weakly(self, writes: Writes) -> None:
         """What may have been written."""
         for where, key, value in writes.values():
             now = where.get(key, MISSING)
-            self.write(where, key, joined([now, value]))
+            self.write(where, key, _merged(key, [now, value]))
 
     @contextmanager
     def mode(self, name: str, value: object) -> Iterator[None]:
@@ -318,6 +328,13 @@ def integer(value: object) -> int | None:
     if isinstance(value, Const) and type(value.value) is int:
         return value.value
     return None
+
+
+def _merged(key: object, values: list[Any]) -> Any:
+    """As `joined`; sets that are kept as bits are united."""
+    if key in ("reach", "cuts") and all(type(v) is int for v in values):
+        return functools.reduce(operator.or_, values)
+    return joined(values)
 
 
 def joined(values: list[Any]) -> Any:

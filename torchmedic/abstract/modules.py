@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from torchmedic.abstract.expressions import data_of
-from torchmedic.abstract.managers import Managers
+from torchmedic.abstract.reach import Reach
 from torchmedic.abstract.registry import CALLS, DEFAULTS, MODULE_METHODS
 from torchmedic.abstract.sizes import Size
 from torchmedic.abstract.values import (
+    ANY,
     Arguments,
     Bound,
     Choice,
@@ -45,7 +46,7 @@ class Row:
     frames: int = 0  # of the user's, around the call
 
 
-class Modules(Managers):
+class Modules(Reach):
     """Calls of modules, with the bookkeeping that a report needs."""
 
     _active: list[Row]
@@ -186,7 +187,7 @@ class Modules(Managers):
                 return handler(self, module, arguments)  # type: ignore[arg-type]
         result = self.unknown(*arguments.all())
         if self.modes["grad"] is not False:
-            result.graph = None
+            result.graph, result.reach = None, ANY
         return result
 
     def _note_root(self, module: Object) -> None:
@@ -253,19 +254,23 @@ class Modules(Managers):
         library: str = "torch",
         is_contiguous: bool | None = True,
         is_use: bool = True,
+        layer: Object | None = None,
     ) -> Tensor:
         """The result of an operation: it carries a graph if an input or a parameter does, and gradients are on.
 
-        `is_use`: its values depend on more than the order of the inputs' elements.
+        `is_use`: its values depend on more than the order of the inputs' elements. `layer`: whose parameters they are.
         """
         data = data_of(*inputs)
         if is_use:
             self.note_use(*data)
         first = next((d for d in data if isinstance(d, Tensor)), None)
         graph = self.graph_of(data, has_parameters)
-        is_floating = not dtype or dtype.startswith(("float", "bfloat", "complex"))
+        is_leaf = not graph if graph is not None else None
+        if dtype and not dtype.startswith(("float", "bfloat", "complex")):
+            graph = False
+        reach, cuts = self.followed(data, graph, has_parameters, layer)
         return Tensor(
-            graph if is_floating else False,
+            graph,
             frozenset().union(*(d.calls for d in data)),
             frozenset().union(*(d.sums for d in data)),
             shape=shape,
@@ -275,7 +280,9 @@ class Modules(Managers):
             through=through,
             made=first.made if first and first.dtype == dtype else self.place(),
             is_contiguous=is_contiguous,
-            is_leaf=not graph if graph is not None else None,
+            is_leaf=is_leaf,
+            reach=reach,
+            cuts=cuts,
         )
 
 

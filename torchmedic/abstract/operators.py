@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from torchmedic.abstract.machine import State
@@ -99,6 +99,22 @@ def data_of(*values: Value, depth: int = 3) -> list[Data]:
     return found
 
 
+def way_back_of(data: Iterable[Data]) -> int:
+    """The layers that a backward pass comes to from one of these, as bits."""
+    found = 0
+    for one in data:
+        if one.graph is not False:
+            found |= one.reach
+    return found
+
+
+def cuts_of(data: Iterable[Data]) -> int:
+    found = 0
+    for one in data:
+        found |= one.cuts
+    return found
+
+
 class Operators(State):
     """What operators give. What can't be told is `Unknown`."""
 
@@ -173,12 +189,14 @@ class Operators(State):
 
     def _concatenated(self, left: Sequence, right: Sequence) -> Sequence:
         owners = left.owners | right.owners
+        is_part = left.is_part or right.is_part
         if left.is_exact and right.is_exact and len(left.items) + len(right.items) <= MOST_ITEMS:
-            return Sequence(left.kind, left.items + right.items, owners=owners)
+            return _marked(Sequence(left.kind, left.items + right.items, owners=owners), is_part)
         parts = [*left.items, *right.items, *(r for r in (left.rest, right.rest) if r)]
         a, b = left.size, right.size
         length = a + b if a is not None and b is not None else None
-        return Sequence(left.kind, rest=self.either(parts), length=length, owners=owners)
+        result = Sequence(left.kind, rest=self.either(parts), length=length, owners=owners)
+        return _marked(result, is_part)
 
     def _repeated(self, value: Sequence, times: Size | None) -> Sequence:
         count = times.constant if times is not None else None
@@ -287,3 +305,8 @@ class Operators(State):
         if isinstance(value, Object) and not (value.cls and value.cls.lookup("__len__")):
             return True if value.type != "builtins.dict" else None
         return None
+
+
+def _marked(value: Sequence, is_part: bool) -> Sequence:
+    value.is_part = is_part
+    return value

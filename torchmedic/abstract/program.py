@@ -17,6 +17,7 @@ from torchmedic.abstract.registry import (
     canonical,
 )
 from torchmedic.abstract.sizes import Size
+from torchmedic.abstract.summary import layers_of
 from torchmedic.abstract.values import (
     NOWHERE,
     Arguments,
@@ -78,6 +79,8 @@ class Machine(Imports):
             frozenset(self.frameworks),
             dict(self.sources),
             started,
+            tuple(self.cuts),
+            layers_of(self) if any(e.kind == "step" for e in self.events) else {},
         )
 
     def _uncalled(self, main: Namespace) -> None:

@@ -100,6 +100,8 @@ class Statements(Bindings):
             self.set(before, "items", result.items)
             self.set(before, "rest", result.rest)
             self.set(before, "length", result.length)
+            self.set(before, "owners", result.owners)
+            self.set(before, "is_part", result.is_part)
             result = before
         self.assign(node.target, result)
 

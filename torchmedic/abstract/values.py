@@ -40,6 +40,7 @@ class Number(Value):
 
 
 NOTHING: frozenset[int] = frozenset()
+ANY = -1  # all bits: any layer
 
 
 @dataclass(eq=False)
@@ -47,11 +48,20 @@ class Data(Value):
     """What may carry a graph. `calls`: the root module calls whose outputs it was computed from, by number.
 
     `sums`: the accumulations (`total += loss`) that it went through. `graph`: True if it certainly has one.
+    `reach`: the layers whose parameters a backward pass from here can come to, as bits; -1 = any, it can't be told.
+    `cuts`: the places where something that it was computed from left the graph, as bits.
     """
 
     graph: bool | None = None
     calls: frozenset[int] = NOTHING
     sums: frozenset[int] = NOTHING
+    reach: int = field(default=ANY, kw_only=True)
+    cuts: int = field(default=0, kw_only=True)
+
+    @property
+    def way_back(self) -> int:
+        """`reach`, as far as there is a graph."""
+        return 0 if self.graph is False else self.reach
 
 
 @dataclass(eq=False)
@@ -110,7 +120,8 @@ class Content(NamedTuple):
 class Sequence(Value):
     """A list, tuple or set. `owners`: of `model.parameters()`, the ids of the modules. `names`: of a named tuple's items.
 
-    `escaped`: code that can't be seen has it, so it may be longer or shorter by now.
+    `escaped`: code that can't be seen has it, so it may be longer or shorter by now. `is_part`: some parameters of the
+    `owners` may be missing.
     """
 
     def __init__(
@@ -128,6 +139,7 @@ class Sequence(Value):
         self.content = Content(items, rest, length)
         self.owners = owners
         self.escaped = False
+        self.is_part = False
 
     @property
     def items(self) -> tuple[Value, ...]:

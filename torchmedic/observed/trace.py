@@ -99,12 +99,58 @@ class Event(NamedTuple):
         return (*self.callers, self.at)
 
 
+class Cut(NamedTuple):
+    """A place where values leave the graph. `layers`: ids of those (or of parameters) that they were computed by.
+
+    `how`: "detach", "item", "numpy", "data", "tensor", "float", "discrete" (an argmax, a comparison), "round", "no_grad".
+    """
+
+    at: Span
+    how: str
+    layers: frozenset[int]
+    function: str = ""
+    callers: tuple[Span, ...] = ()
+    branches: tuple[Branch, ...] = ()
+
+
+class Hidden(NamedTuple):
+    """Where an `nn.Module` holds a layer or a parameter in a way that does not register it.
+
+    `owner`: the class, in the file `path`. `kind`: "list", "tuple", "dict"; "tensor" = it is a result of the
+    parameter, "moved" = perhaps the parameter itself; "leaf" = a tensor that requires grad and is no `nn.Parameter`.
+    """
+
+    module: int
+    owner: str
+    path: str
+    attribute: str
+    kind: str
+    items: int = 1
+    of: str = "layers"  # or "parameters"
+
+
+class Layer(NamedTuple):
+    """A library's layer, or a parameter, whose results the program uses; as it is at the end.
+
+    `is_sure`: it trains, and nobody loads, copies or keeps it whom the trace does not show. `owners`: ids of the modules
+    it is registered in. `path`: its name in the outermost of them, `root`.
+    """
+
+    type: str
+    at: Span | None
+    is_sure: bool
+    owners: frozenset[int] = frozenset()
+    root: int = 0
+    path: str = ""
+    hidden: tuple[Hidden, ...] = ()
+
+
 class Trace(NamedTuple):
     """The execution of one file as `__main__`, and of what nobody calls, with unknown arguments.
 
     `is_script`: it trains or evaluates when started, it does not only define. `frameworks`: libraries in the
     program that own duties of a training loop ("lightning", "accelerate"). `started`: how many of the events happen
-    when the file is started; None = it took too long to tell.
+    when the file is started; None = it took too long to tell. `cuts` are numbered, `layers` by id.
     """
 
     source: Source
@@ -115,6 +161,8 @@ class Trace(NamedTuple):
     frameworks: frozenset[str] = frozenset()
     sources: Mapping[str, Source] = {}
     started: int | None = None
+    cuts: tuple[Cut, ...] = ()
+    layers: Mapping[int, Layer] = {}
 
     @property
     def when_started(self) -> tuple[Event, ...]:

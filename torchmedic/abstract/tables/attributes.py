@@ -173,8 +173,8 @@ TENSOR_ATTRIBUTES["requires_grad"] = lambda machine, tensor: (
 
 
 def _data(machine: Machine, tensor: Tensor) -> Value:
-    converted(machine, tensor, "data")
-    return same(machine, tensor, tensor.shape, **NO_GRAPH, is_leaf=True)
+    cuts = converted(machine, tensor, "data")
+    return same(machine, tensor, tensor.shape, **NO_GRAPH, cuts=cuts, is_leaf=True)
 
 
 TENSOR_ATTRIBUTES["data"] = _data

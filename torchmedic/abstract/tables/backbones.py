@@ -171,7 +171,9 @@ def _call(machine: Machine, model: Object, arguments: Arguments) -> Value:
     if name in (*_CONVNEXT, *_SQUEEZE):
         side = Size.of(1) if name in _CONVNEXT else Size.fresh("side")
         sizes = (batch, width, side, side)  # type: ignore[assignment]
-    features = machine.derived(value, shape=sizes, dtype="float32", has_parameters=True)
+    features = machine.derived(
+        value, shape=sizes, dtype="float32", has_parameters=True, layer=model
+    )
     head = model.attributes.get(model.state["head"])
     if name in _AUXILIARY and model.training is not False:
         return machine.unknown(features)
@@ -187,7 +189,7 @@ def _call(machine: Machine, model: Object, arguments: Arguments) -> Value:
 
 
 def _body(machine: Machine, layer: Object, arguments: Arguments) -> Value:
-    return machine.derived(arguments.get(0) or Unknown(), has_parameters=True)
+    return machine.derived(arguments.get(0) or Unknown(), has_parameters=True, layer=layer)
 
 
 CALLS[BODY] = _body

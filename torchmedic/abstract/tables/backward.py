@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
+from torchmedic.abstract.reach import numbers_in
 from torchmedic.abstract.registry import tensor_method
 from torchmedic.abstract.sizes import product
 from torchmedic.abstract.values import (
@@ -29,6 +30,8 @@ def backward(machine: Machine, value: Data, arguments: Arguments) -> Value:
         calls=value.calls,
         sums=value.sums,
         graph=value.graph,
+        reach=machine.ids_of(value.way_back),
+        cuts=frozenset(numbers_in(value.cuts)),
         is_kept=bool(arguments.all()),
     )
     if isinstance(value, Tensor) and machine.modes["grad"] is True:

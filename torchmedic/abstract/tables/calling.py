@@ -283,6 +283,7 @@ class Call:
             library=library,
             is_contiguous=is_contiguous,
             is_use=is_use,
+            layer=self.layer,
         )
 
     def kept(self, dtype: str, through: tuple[str, ...] = (), is_cast: bool = True) -> Tensor:

@@ -69,6 +69,7 @@ def _extend(machine: Machine, thing: Object, arguments: Arguments) -> Value:
         machine.set(held, "length", None)
         machine.set(held, "items", ())
     machine.set(held, "owners", owners)
+    machine.set(held, "is_part", held.is_part or getattr(added, "is_part", False))
     return Const(None)
 
 
@@ -83,6 +84,7 @@ def _remove(machine: Machine, thing: Object, arguments: Arguments) -> Value:
 def _pop(machine: Machine, thing: Object, arguments: Arguments) -> Value:
     held: Sequence = _as_sequence(thing)
     changed(machine, held, is_append=False)
+    machine.set(held, "is_part", True)
     if held.is_exact and held.items and not arguments.args and not machine.loops:
         machine.set(held, "items", held.items[:-1])
         return held.items[-1] if held.items else Unknown()

@@ -49,7 +49,9 @@ def new(call: Call, shape: Shape | None, dtype: str) -> Tensor:
         )
     if call.has("memory_format"):
         machine.write(machine.modes, "memory_format", True)
-    result = Tensor(graph, shape=shape, dtype=dtype, is_leaf=True)
+    result = Tensor(graph, shape=shape, dtype=dtype, is_leaf=True, reach=0)
+    if graph is not False:
+        result.reach = machine.bit_of(result)
     result.is_contiguous = None if machine.modes.get("memory_format") else True
     result.made = machine.place()
     return result
@@ -64,7 +66,9 @@ def made(
         dtype = dtype_named(given)
     wanted = arguments.keywords.get("requires_grad")
     graph = machine.truth(wanted) if wanted is not None else False
-    result = Tensor(graph, shape=shape, dtype=dtype, library=library, is_leaf=True)
+    result = Tensor(graph, shape=shape, dtype=dtype, library=library, is_leaf=True, reach=0)
+    if graph is not False:
+        result.reach = machine.bit_of(result)
     result.is_contiguous = None if machine.modes.get("memory_format") else True
     result.made = machine.place()
     return result
@@ -260,6 +264,7 @@ def _tensor(call: Call) -> Value:
             result.graph = False
         return result
     result = new(call, shape, dtype)
+    machine.cut_off(result, "tensor", value)
     if isinstance(value, Tensor):
         if not call.has("dtype"):
             result.made = value.made or result.made
@@ -300,7 +305,7 @@ def _legacy(name: str, dtype: str) -> None:
             shape, found = shape_and_dtype(call.machine, values[0], "torch")
             if isinstance(values[0], Tensor) and (values[0].library != "numpy" or found != kind):
                 raise Untold
-            return new(call, shape, kind)
+            return call.machine.cut_off(new(call, shape, kind), "tensor", values[0])
         return new(call, wanted_shape(call), kind)
 
 
@@ -319,6 +324,9 @@ def _parameter(machine: Machine, arguments: Arguments) -> Value:
     if isinstance(value, Tensor):
         result.is_contiguous, result.strides = value.is_contiguous, value.strides
     result.kind = "Parameter"
+    result.reach = machine.bit_of(result)
+    if value is not None:
+        machine.cut_off(result, "tensor", value)
     return result
 
 

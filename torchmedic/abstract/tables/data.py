@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from torchmedic.abstract.datasets import dismiss, report
-from torchmedic.abstract.expressions import from_size, is_soft, size_of
+from torchmedic.abstract.expressions import data_of, from_size, is_soft, size_of
 from torchmedic.abstract.registry import constructor, made, method
 from torchmedic.abstract.requests import request, tried
 from torchmedic.abstract.sizes import Size
@@ -169,7 +169,15 @@ def _any_size(machine: Machine, loader: Object) -> Size | None:
 
 
 def batch(machine: Machine, loader: Object, size: Size | None = None) -> Value:
-    """What one turn of a loop over the loader binds."""
+    """What one turn of a loop over the loader binds. What can't be told of it is data: no layer's result."""
+    found = _batch(machine, loader, size)
+    for one in data_of(found):
+        if one.graph is not True:
+            one.reach = 0
+    return found
+
+
+def _batch(machine: Machine, loader: Object, size: Size | None) -> Value:
     dataset = loader.settings.get("dataset")
     collate = given(loader, "collate_fn")
     if loader.state.get("batch") is None:

@@ -73,7 +73,15 @@ def appended(machine: Machine, held: Sequence, value: Value) -> Value:
         copy.sums = value.sums | {number}
         return copy
     if isinstance(value, Unknown):
-        return Unknown(value.graph, value.calls, value.sums | {number}, value.hint, value.why)
+        return Unknown(
+            value.graph,
+            value.calls,
+            value.sums | {number},
+            value.hint,
+            value.why,
+            reach=value.reach,
+            cuts=value.cuts,
+        )
     for one in data:
         one.sums = one.sums | {number}
     return value
@@ -88,14 +96,15 @@ def _graph(data: list[Data]) -> bool | None:
     return True if True in graphs else None if None in graphs else False
 
 
-def converted(machine: Machine, value: Data, how: str) -> None:
-    """A value leaves the graph: `.item()`, `.detach()`, `.numpy()`, `float(x)`."""
+def converted(machine: Machine, value: Data, how: str) -> int:
+    """A value leaves the graph: `.item()`, `.detach()`, `.numpy()`, `float(x)`. The `cuts` of what it becomes."""
     if how not in ("detach", "numpy"):
         machine.note_use(value)
     if value.calls or value.graph:
         machine.emit(
             "convert", value, how=how, graph=value.graph, calls=value.calls, sums=value.sums
         )
+    return value.cuts | machine.cut(how, value)
 
 
 def drawn(machine: Modules, which: str, what: str = "") -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 from typing import TYPE_CHECKING
 
 from torchmedic.abstract.expressions import data_of
+from torchmedic.abstract.operators import cuts_of, way_back_of
+from torchmedic.abstract.reach import numbers_in
 from torchmedic.abstract.registry import function
 from torchmedic.abstract.values import Arguments, Const, Sequence, Tensor, Value
 
@@ -22,6 +25,8 @@ def _through(machine: Machine, arguments: Arguments, is_stored: bool) -> None:
             calls=frozenset[int]().union(*(d.calls for d in data)),
             sums=frozenset[int]().union(*(d.sums for d in data)),
             graph=data[0].graph if len(data) == 1 else None,
+            reach=machine.ids_of(way_back_of(data)),
+            cuts=frozenset(numbers_in(cuts_of(data))),
             is_stored=is_stored,
         )
 
@@ -49,4 +54,7 @@ def _filter(machine: Machine, arguments: Arguments) -> Value:
     found, _ = machine.iterate(over)
     owners: frozenset[int] = getattr(over, "owners", frozenset())
     rest = machine.either(found) if found else machine.unknown(over)
-    return Sequence("list", rest=rest, owners=owners)
+    some = Sequence("list", rest=rest, owners=owners)
+    node = arguments.node.args[0] if isinstance(arguments.node, ast.Call) else None
+    some.is_part = node is None or "requires_grad" not in ast.unparse(node)
+    return some

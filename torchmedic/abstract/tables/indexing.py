@@ -51,7 +51,9 @@ def indexed(machine: Machine, value: Tensor, key: Value) -> Value:
             is_contiguous=None,
             is_use=False,
         )
-        result.graph = value.graph if not result.graph else result.graph
+        if not result.graph:
+            result.graph = value.graph
+            result.reach |= value.reach
     result.through, result.activations = value.through, value.activations
     result.owners = value.owners
     return result

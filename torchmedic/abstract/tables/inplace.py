@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Any
 
+from torchmedic.abstract.expressions import data_of
 from torchmedic.abstract.registry import TENSOR_METHODS
 from torchmedic.abstract.tables.broadcasting import broadcast
 from torchmedic.abstract.tables.dtypes import category, is_integral, of_operands, scalar_type
@@ -20,7 +21,7 @@ from torchmedic.abstract.tables.operation import (
     text,
 )
 from torchmedic.abstract.tables.pointwise import FLOATING, check_mask, check_subtraction, common
-from torchmedic.abstract.values import Arguments, Data, Tensor, Unknown, Value
+from torchmedic.abstract.values import Arguments, Tensor, Unknown, Value
 
 if TYPE_CHECKING:
     from torchmedic.abstract.program import Machine
@@ -31,9 +32,15 @@ def write_into(machine: Machine, tensor: Tensor, *values: Value) -> Tensor:
     for name, value in (("through", ()), ("activations", frozenset())):
         machine.set(tensor, name, value)
     machine.note_use(*(v for v in values if v is not tensor))
-    data = [v for v in values if isinstance(v, Data)]
+    data = data_of(*values)
     if data:
         graph = machine.graph_of([tensor, *data])
+        if machine.modes["grad"] is False:
+            graph = tensor.graph
+        elif not tensor.is_parameter:
+            reach, cuts = machine.followed([tensor, *data], graph, False, None)
+            machine.set(tensor, "reach", reach)
+            machine.set(tensor, "cuts", cuts)
         if graph is not tensor.graph and not tensor.is_parameter:
             machine.set(tensor, "graph", graph)
             if graph is not False:

@@ -225,6 +225,13 @@ def _out_of_range(machine: Machine, value: Sequence) -> None:
 
 
 def _sliced(value: Sequence, key: Object) -> Value:
+    result = _slice_of(value, key)
+    if isinstance(result, Sequence):
+        result.is_part = True
+    return result
+
+
+def _slice_of(value: Sequence, key: Object) -> Value:
     if value.is_exact and all(isinstance(p, Const) for p in key.items):
         low, high, step = (p.value for p in key.items if isinstance(p, Const))
         try:

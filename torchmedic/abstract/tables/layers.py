@@ -53,6 +53,7 @@ def parameter(machine: Machine, layer: Object, *sizes: Size | None) -> None:
     weight = Tensor(
         True, shape=shape, dtype=name, is_leaf=True, is_parameter=True, owners=frozenset({layer.id})
     )
+    weight.reach = machine.bit_of(layer)
     layer.state["parameters"] = {"weight": weight}
     if shape is None or layer.type_name not in WITH_BIAS or _has_no_bias(layer):
         return
@@ -60,6 +61,7 @@ def parameter(machine: Machine, layer: Object, *sizes: Size | None) -> None:
     layer.state["parameters"]["bias"] = Tensor(
         True, shape=bias, dtype=name, is_leaf=True, is_parameter=True, owners=weight.owners
     )
+    layer.state["parameters"]["bias"].reach = weight.reach
 
 
 def _has_no_bias(layer: Object) -> bool:

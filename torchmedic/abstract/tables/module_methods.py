@@ -115,7 +115,7 @@ def _state_dict(machine: Machine, module: Object, arguments: Arguments) -> Value
                "get_parameter", "get_submodule", "extra_repr", "buffers", "named_buffers", "get_buffer")  # fmt: skip
 def _other(machine: Machine, module: Object, arguments: Arguments) -> Value:
     if machine.name_of(arguments.node).endswith("load_state_dict"):
-        machine.emit("load", module, machine.name_of(arguments.node))
+        machine.emit("load", module, machine.name_of(arguments.node), inside=machine.inside(module))
     return Unknown(False)
 
 
@@ -235,7 +235,7 @@ def copied(machine: Machine, value: Value, depth: int = 8) -> Value:
             escaped=value.escaped,
             made=value.made,
             place=value.place,
-            state=dict(value.state),
+            state={**value.state, "is_copy": True},
         )
     if isinstance(value, Sequence) and value.is_exact and depth:
         return Sequence(value.kind, tuple(copied(machine, v, depth - 1) for v in value.items))

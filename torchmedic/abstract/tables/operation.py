@@ -61,6 +61,8 @@ def answered(call: Call, handler: Handler, is_many: bool = False) -> Value:
             and call.machine.modes["grad"] is not False
         ):
             result.graph = None  # its parameters
+            if not call.layer.state.get("is_function"):
+                result.reach |= call.machine.bit_of(call.layer)
             if isinstance(result, Tensor):
                 result.is_leaf = None
         return result

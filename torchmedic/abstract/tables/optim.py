@@ -57,13 +57,29 @@ def owners_of(value: Value | None) -> frozenset[int] | None:
     return None
 
 
+def is_whole(value: Value | None) -> bool:
+    """True for all parameters of modules: `model.parameters()`, sums and groups of those, not a choice among them."""
+    if isinstance(value, Sequence):
+        parts = [*value.items, *([value.rest] if value.rest else [])]
+        if value.is_part:
+            return False
+        return bool(value.owners) or (bool(parts) and all(map(is_whole, parts)))
+    return isinstance(value, Dict) and is_whole(value.items.get("params"))
+
+
 @made(*OPTIMIZERS)
 def _made(machine: Machine, thing: Object, arguments: Arguments) -> Value:
     given = arguments.get(0, "params")
     thing.state["holds"] = owners_of(given)
     if isinstance(given, Sequence) and given.is_exact and not given.items:
         machine.fail("ValueError", "optimizer got an empty parameter list")
-    machine.emit("optimizer", thing, type=thing.type_name, holds=thing.state["holds"])
+    machine.emit(
+        "optimizer",
+        thing,
+        type=thing.type_name,
+        holds=thing.state["holds"],
+        is_whole=is_whole(given),
+    )
     return thing
 
 
@@ -96,7 +112,15 @@ def _zero_grad(machine: Machine, thing: Object, arguments: Arguments) -> Value:
     return Const(None)
 
 
+def _add_group(machine: Machine, thing: Object, arguments: Arguments) -> Value:
+    held, more = _held(thing), owners_of(arguments.get(0, "param_group"))
+    holds = held | more if held is not None and more is not None else None
+    machine.write(thing.state, "holds", holds)
+    return Const(None)
+
+
 for _name in (*OPTIMIZERS, "torch.optim.Optimizer"):
+    method(_name, "add_param_group")(_add_group)
     method(_name, "step", "super.step")(_step)
     method(_name, "zero_grad", "super.zero_grad")(_zero_grad)
 
@@ -228,8 +252,8 @@ def _unknown_convert(machine: Machine, thing: Object, arguments: Arguments) -> V
     name = called.attr if isinstance(called, ast.Attribute) else ""
     if name == "cpu":
         return machine.unknown(thing)
-    converted(machine, thing, name)
-    return Unknown(False, why=getattr(thing, "why", ""))
+    cuts = converted(machine, thing, name)
+    return Unknown(False, why=getattr(thing, "why", ""), cuts=cuts)
 
 
 # --- gradients on and off

@@ -45,6 +45,7 @@ KEEPING = (
     "frac",
     "relu",
 )
+STEPS = ("floor", "ceil", "round", "trunc", "fix", "sign")  # their gradient is 0 everywhere
 TESTS = ("isnan", "isinf", "isfinite", "logical_not", "signbit", "isneginf", "isposinf", "isreal")
 
 
@@ -63,7 +64,10 @@ def _unary(name: str, dtype: Callable[[Call, str], str], fixed: str = "") -> Non
     def work(call: Call) -> Value:
         tensor = call.tensor()
         _check_bool(call, name, tensor.dtype)
-        return call.kept(dtype(call, tensor.dtype) if tensor.dtype else "")
+        result = call.kept(dtype(call, tensor.dtype) if tensor.dtype else "")
+        if name in STEPS and result.graph is not False:
+            call.machine.cut_off(result, "round", tensor).reach = 0
+        return result
 
 
 def _check_bool(call: Call, name: str, dtype: str) -> None:

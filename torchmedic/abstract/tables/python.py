@@ -6,8 +6,9 @@ import ast
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from torchmedic.abstract.expressions import from_size, is_soft, size_of
+from torchmedic.abstract.expressions import data_of, from_size, is_soft, size_of
 from torchmedic.abstract.joins import distinct
+from torchmedic.abstract.operators import cuts_of
 from torchmedic.abstract.registry import function, method
 from torchmedic.abstract.sizes import Size
 from torchmedic.abstract.tables.iteration import UNROLLED, length_of
@@ -164,6 +165,7 @@ def _collect(machine: Machine, arguments: Arguments) -> Value:
         return machine.unknown(value)
     else:
         whole = Sequence(kind, rest=walk.next_item(), length=walk.length, owners=owners)
+    whole.is_part = getattr(value, "is_part", False)
     return distinct(whole) if kind == "set" else whole
 
 
@@ -206,7 +208,8 @@ def _numeric(kind: type) -> Any:
             from torchmedic.abstract.tables.events import converted
 
             converted(machine, value, kind.__name__)
-        return Unknown(False, soft=is_soft(value) if value else False)
+        cuts = cuts_of(data_of(value)) | machine.cut(kind.__name__, value) if value else 0
+        return Unknown(False, soft=is_soft(value) if value else False, cuts=cuts)
 
     return convert
 

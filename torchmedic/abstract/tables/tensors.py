@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from torchmedic.abstract.program import Machine
 
 Shape = tuple[Size, ...]
-NO_GRAPH: dict[str, Any] = {"graph": False, "calls": frozenset(), "sums": frozenset()}
+NO_GRAPH: dict[str, Any] = {"graph": False, "calls": frozenset(), "sums": frozenset(), "reach": 0}
 
 
 def sizes_in(values: list[Value]) -> list[Size | None] | None:
@@ -85,15 +85,17 @@ def passed(machine: Machine, tensor: Tensor) -> Tensor:
 @operation("input", "Tensor.detach", "torch.detach", "Tensor.detach_")
 def _detach(call: Call) -> Value:
     tensor = call.tensor()
-    converted(call.machine, tensor, "detach")
+    cuts = converted(call.machine, tensor, "detach")
     if call.name.endswith("_"):
         call.machine.set(tensor, "graph", False)
-    return same(call.machine, tensor, tensor.shape, **NO_GRAPH, is_leaf=True)
+        call.machine.set(tensor, "reach", 0)
+        call.machine.set(tensor, "cuts", cuts)
+    return same(call.machine, tensor, tensor.shape, **NO_GRAPH, cuts=cuts, is_leaf=True)
 
 
 def _taken_out(machine: Machine, tensor: Tensor, arguments: Arguments) -> Value:
     """`.item()`: a Python number, which isn't known."""
-    converted(machine, tensor, "item")
+    cuts = converted(machine, tensor, "item")
     called = arguments.node.func if isinstance(arguments.node, ast.Call) else None
     if isinstance(called, ast.Attribute) and called.attr == "item" and tensor.library == "torch":
         count = product(list(tensor.shape)).constant if tensor.shape is not None else None
@@ -101,7 +103,7 @@ def _taken_out(machine: Machine, tensor: Tensor, arguments: Arguments) -> Value:
             machine.fail(
                 "RuntimeError", f"a Tensor with {count} elements cannot be converted to Scalar"
             )
-    return Unknown(False)
+    return Unknown(False, cuts=cuts)
 
 
 TENSOR_METHODS["item"] = _taken_out
@@ -113,8 +115,8 @@ def _numpy(call: Call) -> Value:
     machine, tensor = call.machine, call.tensor()
     if tensor.graph and call.constant("force") is False:
         told_graph(machine)
-    converted(machine, tensor, "numpy")
-    result = same(machine, tensor, tensor.shape, library="numpy", **NO_GRAPH)
+    cuts = converted(machine, tensor, "numpy")
+    result = same(machine, tensor, tensor.shape, library="numpy", **NO_GRAPH, cuts=cuts)
     if tensor.dtype == "bfloat16":
         result.dtype = ""
     return result

@@ -2,14 +2,33 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from typing import NamedTuple
 
-from torchmedic.model import Diagnosis, Edit, Fix, Rule, Severity, Span, Text, Variant
-from torchmedic.observed import Failure, Frame, Source
-from torchmedic.observed.origin import origins
+from torchmedic.model import Diagnosis, Evidence, Rule, Severity, Span, Text, Variant
+from torchmedic.observed import Failure
 from torchmedic.observed.project import Project
-from torchmedic.observed.scopes import binding, is_module, parameters, passed, returned
-from torchmedic.rules._place import answer, method_call, receiver, shifted, without
+from torchmedic.observed.scopes import is_module
+from torchmedic.observed.trace import Trace
+from torchmedic.rules._cuts import Search, fixes, whole_fixes
+from torchmedic.rules._lost import lost
+from torchmedic.rules._place import answer, method_call, receiver
+from torchmedic.rules._reach import common, trainings
+
+_PART = Text(
+    en="""
+    Only values that autograd recorded lead back to parameters. Behind the cut there is no record, and the rest of the
+    loss keeps its own, so `backward()` runs without an error. The optimizer skips parameters whose `.grad` is None:
+    they stay as they were drawn.
+    """,
+    ko="""
+    autograd가 기록한 값만 파라미터로 되돌아갑니다. 끊긴 곳 뒤에는 기록이 없고 손실의 나머지 부분에는 기록이 있어
+    `backward()`는 오류 없이 실행됩니다. 옵티마이저는 `.grad` 값이 None인 파라미터를 건너뛰므로 그 파라미터는 처음 값
+    그대로 남습니다.
+    """,
+)
+_PART_HELP = Text(
+    en="Leave the cut out. If the part shall not learn, freeze it and give the optimizer the others only.",
+    ko="끊는 부분을 빼세요. 학습하지 않을 부분이라면 고정하고, 옵티마이저에는 나머지만 넘기세요.",
+)
 
 rule = Rule(
     code="TM311",
@@ -113,6 +132,45 @@ rule = Rule(
                 "'int' object has no attribute 'backward'",
             ),
         ),
+        Variant(
+            "part",
+            Text(
+                en="no gradient reaches `{layer}`: `{code}` cuts it off",
+                ko="`{layer}` 층에 기울기가 닿지 않습니다: `{code}` 부분에서 끊깁니다",
+            ),
+            why=_PART,
+            help=_PART_HELP,
+        ),
+        Variant(
+            "part-no_grad",
+            Text(
+                en="no gradient reaches `{layer}`: it is called under `{code}`",
+                ko="`{layer}` 층에 기울기가 닿지 않습니다: `{code}` 안에서 호출합니다",
+            ),
+            why=_PART,
+            help=_PART_HELP,
+        ),
+        Variant(
+            "part-round",
+            Text(
+                en="no gradient reaches `{layer}`: the derivative of `{code}` is 0",
+                ko="`{layer}` 층에 기울기가 닿지 않습니다: `{code}` 식의 도함수가 0입니다",
+            ),
+            why=Text(
+                en="""
+                A step function is flat between its jumps. Autograd passes it as a product with 0: `backward()` runs,
+                and all parameters behind it get zeros.
+                """,
+                ko="""
+                계단 함수는 뛰는 곳 사이에서 평평합니다. autograd는 0을 곱하며 지나갑니다. `backward()`는 실행되지만 그 뒤의
+                파라미터는 모두 0을 받습니다.
+                """,
+            ),
+            help=Text(
+                en="Leave rounding to the evaluation, or pass the gradient straight: `x + (x.round() - x).detach()`.",
+                ko="반올림은 평가할 때만 하거나, 기울기를 그대로 통과시키세요: `x + (x.round() - x).detach()`.",
+            ),
+        ),
     ),
     innocent=(
         """
@@ -127,6 +185,44 @@ rule = Rule(
             history.append(model(torch.ones(8, 4)).mean())
         loss.backward()
         """,
+        """
+        import copy
+
+        import torch
+        from torch import nn
+
+        torch.manual_seed(0)
+        online, states = nn.Linear(4, 2), torch.randn(16, 4)
+        target = copy.deepcopy(online)
+        optimizer = torch.optim.SGD(online.parameters(), lr=0.1)
+        for step in range(20):
+            with torch.no_grad():
+                wanted = 1.0 + 0.9 * target(states).max(dim=1).values
+            loss = (online(states).max(dim=1).values - wanted).pow(2).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            target.load_state_dict(online.state_dict())
+        """,
+        """
+        import torch
+        from torch import nn
+
+        torch.manual_seed(0)
+        encoder, codes, decoder = nn.Linear(8, 4), nn.Embedding(16, 4), nn.Linear(4, 8)
+        parts = nn.ModuleList([encoder, codes, decoder])
+        optimizer = torch.optim.Adam(parts.parameters())
+        for step in range(5):
+            inputs = torch.randn(32, 8)
+            latent = encoder(inputs)
+            nearest = codes(torch.cdist(latent, codes.weight).argmin(dim=1))
+            straight = latent + (nearest - latent).detach()
+            loss = (decoder(straight) - inputs).pow(2).mean()
+            loss = loss + (nearest - latent.detach()).pow(2).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        """,
     ),
     says=(
         "RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn",
@@ -135,40 +231,18 @@ rule = Rule(
     search=(
         "element 0 of tensors does not require grad and does not have a grad_fn",
         "loss does not require grad detach item argmax",
+        "pytorch parameters grad is None after backward",
+        "model weights do not change during training detach",
     ),
     links=(
         "https://docs.pytorch.org/docs/stable/notes/autograd.html",
         "https://docs.pytorch.org/docs/stable/generated/torch.Tensor.detach.html",
     ),
 )
-
-_LEAVE_OUT = Text(en="leave out `{text}`", ko="`{text}` 빼기")
-_KEEP = Text(en="keep the tensor itself: `{text}`", ko="텐서를 그대로 쓰기: `{text}`")
-_OUTSIDE = Text(en="compute it outside of `{code}`", ko="`{code}` 밖에서 계산하기")
-_METHODS = (
-    "item",
-    "detach",
-    "detach_",
-    "numpy",
-    "tolist",
-    "argmax",
-    "argmin",
-    "long",
-    "int",
-    "bool",
+_HELD = Text(
+    en="holds these parameters and can't change them",
+    ko="이 파라미터를 가지고 있지만 바꾸지 못합니다",
 )
-_NEW = ("tensor", "as_tensor", "from_numpy", "Tensor", "FloatTensor", "LongTensor", "Variable")
-_GUARDS = ("no_grad", "inference_mode")
-
-
-class Cut(NamedTuple):
-    """The expression behind which no graph is left. `kind`: "cut" or "no_grad"."""
-
-    source: Source
-    node: ast.expr
-    kind: str
-    statement: ast.With | None = None
-    collected: ast.Call | None = None  # the `torch.tensor(losses)` of a list
 
 
 @rule.on(Failure)
@@ -184,18 +258,18 @@ def graph_is_cut(failure: Failure) -> Iterator[Diagnosis]:
         if loss is None or is_module(source, loss):
             loss = call.args[0] if call.args else None
         if loss is not None:
-            cut = _Search(failure, frame).cut(source, loss, 20)
+            cut = Search(failure, frame).cut(source, loss, 20)
     if cut is None:
         frozen = _frozen(failure)
         if frozen is not None:
             reading = reading._replace(variant=rule.variant("frozen"))
         yield answer(rule, failure, reading, frozen)
         return
-    at, fixes = cut.source.span(cut.node), _fixes(cut)
+    at = cut.source.span(cut.node)
     if not reading.variant.name:
         reading = reading._replace(variant=rule.variant(cut.kind))
     code = " ".join(cut.source.code(cut.node).split())
-    yield answer(rule, failure, reading, at, fixes, code=code)
+    yield answer(rule, failure, reading, at, fixes(cut), code=code)
 
 
 def _frozen(failure: Failure) -> Span | None:
@@ -213,180 +287,19 @@ def _frozen(failure: Failure) -> Span | None:
     return found[0] if len(found) == 1 and failure.is_live else None
 
 
-class _Search:
-    """Walks from the loss back to the model: the predictions of a call, not its labels."""
-
-    def __init__(self, failure: Failure, frame: Frame) -> None:
-        self.failure, self.frame = failure, frame
-        self.project = Project(failure)
-        self.seen: set[int] = set()
-
-    def cut(self, source: Source, node: ast.expr, depth: int) -> Cut | None:
-        if depth == 0 or id(node) in self.seen:
-            return None
-        self.seen.add(id(node))
-        if _is_cut(source, node):
-            return self._appended(source, node) or Cut(source, node, "cut")
-        for step_source, step in self._next(source, node):
-            found = _guarded(step_source, step, node) or self.cut(step_source, step, depth - 1)
-            if found is not None:
-                return found
-        return None
-
-    def _appended(self, source: Source, node: ast.expr) -> Cut | None:
-        """The numbers in a list of which `torch.tensor(losses)` makes a new tensor."""
-        value = node.args[0] if isinstance(node, ast.Call) and len(node.args) == 1 else None
-        if not isinstance(value, ast.Name) or not isinstance(node, ast.Call):
-            return None
-        for call in source.calls(".append"):
-            if source.code(call.func) == f"{value.id}.append" and call.args:
-                item = call.args[0]
-                return Cut(source, item, "cut", None, node) if _is_cut(source, item) else None
-        return None
-
-    def _next(self, source: Source, node: ast.expr) -> Iterator[tuple[Source, ast.expr]]:
-        if isinstance(node, ast.Name):
-            yield from self._bound(source, node)
-        elif isinstance(node, ast.Call):
-            yield from self._called(source, node)
-        elif isinstance(node, (ast.Attribute, ast.Subscript, ast.Starred)):
-            yield source, node.value
-        elif isinstance(node, ast.BinOp):
-            yield source, node.left
-            yield source, node.right
-        elif isinstance(node, ast.UnaryOp):
-            yield source, node.operand
-        elif isinstance(node, (ast.Tuple, ast.List)):
-            yield from ((source, item) for item in node.elts)
-        elif isinstance(node, ast.IfExp):
-            yield source, node.body
-
-    def _bound(self, source: Source, node: ast.Name) -> Iterator[tuple[Source, ast.expr]]:
-        scope = source.function_of(node)
-        found = binding(source, scope or source.tree, node)
-        if found is not None:
-            value, path, iterated = found
-            if isinstance(value, ast.Tuple) and path and isinstance(path[0], int):
-                value = value.elts[path[0]] if path[0] < len(value.elts) else value
-            if not iterated:
-                yield source, value
-            for added in source.nodes(ast.AugAssign):
-                if ast.unparse(added.target) == node.id and source.function_of(added) is scope:
-                    yield source, added.value
-        elif scope is not None and node.id in parameters(scope):
-            for frame in reversed(self.failure.frames):
-                other = self.failure.source(frame.at) if frame.is_user else None
-                call = other.at(frame.at, ast.Call) if other and frame.at.end_line else None
-                given = passed(source, scope, node.id, call, other) if call and other else None
-                if given is not None and other is not None:
-                    yield other, given[0]
-                    return
-
-    def _called(self, source: Source, call: ast.Call) -> Iterator[tuple[Source, ast.expr]]:
-        name = source.name(call.func)
-        defined = self.project.definition(source, name) if name else None
-        if defined is not None and not isinstance(defined.node, ast.ClassDef):
-            for value in returned(defined.node)[:1]:
-                yield defined.source, value
-        elif isinstance(call.func, ast.Name) and defined is None:
-            yield from self._forward(source, call.func)
-        arguments = [a for a in call.args if not isinstance(a, ast.Starred)]
-        owner = call.func.value if isinstance(call.func, ast.Attribute) else None
-        is_method = owner is not None and not is_module(source, owner)
-        if owner is not None and is_method and ast.unparse(owner) not in ("self", "super()"):
-            yield source, owner
-        if arguments:
-            yield source, arguments[0]
-
-    def _forward(self, source: Source, function: ast.expr) -> Iterator[tuple[Source, ast.expr]]:
-        for origin in origins(self.failure, self.frame, function, source):
-            name = origin.source.name(origin.node.func) if isinstance(origin.node, ast.Call) else ""
-            owner = self.project.definition(origin.source, name) if name else None
-            if owner is not None and isinstance(owner.node, ast.ClassDef):
-                forward = owner.source.method(owner.node, "forward")
-                if forward is not None:
-                    yield from ((owner.source, v) for v in returned(forward)[:1])
-                return
-
-
-def _is_cut(source: Source, node: ast.expr) -> bool:
-    if isinstance(node, ast.Compare):
-        return True
-    if isinstance(node, ast.Attribute):
-        return node.attr == "data" and ast.unparse(node.value) not in ("self", "cls")
-    if not isinstance(node, ast.Call):
-        return False
-    name = source.name(node.func) or ""
-    last = name.rpartition(".")[2]
-    if isinstance(node.func, ast.Attribute) and not is_module(source, node.func.value):
-        return node.func.attr in _METHODS
-    if name.startswith("torch.") and last in ("argmax", "argmin"):
-        return True
-    is_new = name.startswith("torch.") and last in _NEW
-    return is_new and bool(node.args) and not _is_data(node.args[0])
-
-
-def _is_data(node: ast.expr) -> bool:
-    """True for literals, from which a tensor has to be made."""
-    return all(
-        isinstance(
-            n, (ast.Constant, ast.List, ast.Tuple, ast.UnaryOp, ast.unaryop, ast.expr_context)
-        )
-        for n in ast.walk(node)
-    )
-
-
-def _guarded(source: Source, value: ast.expr, use: ast.expr) -> Cut | None:
-    """The `with torch.no_grad():` or decorator around a value, if the use is outside of it."""
-    outside = set(map(id, source.parents(use)))
-    for up in source.parents(value):
-        if isinstance(up, ast.With) and id(up) not in outside:
-            for item in up.items:
-                if _is_guard(source, item.context_expr):
-                    return Cut(source, item.context_expr, "no_grad", up)
-        if isinstance(up, (ast.FunctionDef, ast.AsyncFunctionDef)) and id(up) not in outside:
-            for decorator in up.decorator_list:
-                if _is_guard(source, decorator):
-                    return Cut(source, decorator, "no_grad")
-    return None
-
-
-def _is_guard(source: Source, node: ast.expr) -> bool:
-    function = node.func if isinstance(node, ast.Call) else node
-    return (source.name(function) or "").rpartition(".")[2] in _GUARDS
-
-
-def _fixes(cut: Cut) -> tuple[Fix, ...]:
-    source, node = cut.source, cut.node
-    if cut.kind == "no_grad":
-        title = _OUTSIDE.fill(code=source.code(node))
-        if cut.statement is None:
-            line = source.span(node).line
-            return (Fix((Edit(Span(source.path, line, 0, line + 1, 0), ""),), title),)
-        body = cut.statement.body
-        by = cut.statement.col_offset - body[0].col_offset
-        edits = shifted(source, body[0].lineno, cut.statement.end_lineno or 0, by)
-        if len(cut.statement.items) > 1 or body[0].lineno == cut.statement.lineno or not edits:
-            return ()
-        head = Edit(Span(source.path, cut.statement.lineno, 0, body[0].lineno, 0), "")
-        return (Fix((head, *edits), title),)
-    if isinstance(node, ast.Attribute):
-        edit = without(source, node, node.value)
-        return (Fix((edit,), _LEAVE_OUT.fill(text=".data")),)
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-        if cut.collected is not None and not node.args:
-            stack = source.replace(cut.collected.func, "torch.stack")
-            title = _KEEP.fill(text=source.code(node.func.value))
-            return (Fix((without(source, node, node.func.value), stack), title),)
-        if node.func.attr in ("item", "detach", "detach_", "long", "int") and not node.args:
-            edit = without(source, node, node.func.value)
-            return (Fix((edit,), _LEAVE_OUT.fill(text=f".{node.func.attr}()")),)
-        last = node.func.attr
-        if last in _NEW and len(node.args) == 1:
-            inner = node.args[0]
-            while isinstance(inner, ast.Call) and not inner.args and _is_cut(source, inner):
-                assert isinstance(inner.func, ast.Attribute)
-                inner = inner.func.value
-            text = source.code(inner)
-            return (Fix((source.replace(node, text),), _KEEP.fill(text=text)),)
-    return ()
+@rule.on(Trace)
+def part_never_learns(trace: Trace) -> Iterator[Diagnosis]:
+    """The silent form: `backward` runs, and layers that the optimizer holds get no gradient in the whole program."""
+    for training in trainings(trace):
+        for cut, layers, held in lost(training):
+            code = " ".join(cut.source.code(cut.node).split())
+            name = common([training.name_of(n) for n in layers])
+            kind = "part" if cut.kind == "cut" else f"part-{cut.kind}"
+            yield Diagnosis(
+                rule,
+                cut.source.span(cut.node),
+                {"code": code, "layer": name},
+                (Evidence(_HELD.fill(), held.at),),
+                () if cut.kind == "round" else whole_fixes(cut),
+                variant=rule.variant(kind),
+            )
