@@ -53,7 +53,9 @@ def answered(call: Call, handler: Handler, is_many: bool = False) -> Value:
     try:
         call.check()
         return handler(call)
-    except (Untold, Refused):
+    except (Untold, Refused) as why:
+        if isinstance(why, Untold) and not is_many and (told := _without_shape(call)) is not None:
+            return told
         result: Value = call.machine.unknown(*call.inputs()) if is_many else call.unknown()
         if (
             call.layer is not None
@@ -64,6 +66,31 @@ def answered(call: Call, handler: Handler, is_many: bool = False) -> Value:
             if isinstance(result, Tensor):
                 result.is_leaf = None
         return result
+
+
+def _without_shape(call: Call) -> Tensor | None:
+    """What is certain of a result whose shape can't be told: the dtype, and whether it carries a graph."""
+    held = call.given.get("input")
+    if not isinstance(held, Tensor) or not held.library:
+        return None
+    if call.layer is not None:
+        weight = call.layer.state.get("parameters", {}).get("weight")
+        if weight is None or held.library != "torch" or call.layer.type_name in _OTHER_RESULTS:
+            return None
+        frozen = call.layer.frozen
+        trains = None if frozen is None else not frozen
+        return call.made(None, weight.dtype, held, has_parameters=trains, is_contiguous=None)
+    if held.dtype and call.signature.name.rpartition(".")[2] in _REARRANGING:
+        return viewed(call.machine, held, None)
+    return None
+
+
+_OTHER_RESULTS = ("LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell", "MultiheadAttention")
+_REARRANGING = frozenset(
+    "unsqueeze squeeze view reshape permute transpose flatten unflatten contiguous expand repeat tile clone t movedim "
+    "swapaxes swapdims moveaxis narrow flip roll select index_select unfold expand_as view_as reshape_as detach "
+    "repeat_interleave rot90 fliplr flipud ravel triu tril diagonal diag cpu swapaxes copy squeeze".split()
+)
 
 
 def operation(

@@ -201,12 +201,15 @@ def _numeric(kind: type) -> Any:
             except Exception:
                 return Unknown(False)
         if isinstance(value, Number):
+            if kind is float:
+                return Unknown(False, hint="builtins.float", soft=value.soft)
             return value if kind is int else Unknown(False, soft=value.soft)
         if isinstance(value, Tensor) and kind is not bool:
             from torchmedic.abstract.tables.events import converted
 
             converted(machine, value, kind.__name__)
-        return Unknown(False, soft=is_soft(value) if value else False)
+        hint = "builtins.float" if kind is float else ""
+        return Unknown(False, hint=hint, soft=is_soft(value) if value else False)
 
     return convert
 
@@ -216,7 +219,7 @@ for _kind in (int, float, bool, str):
 
 
 @function("builtins.abs", "builtins.round", "builtins.max", "builtins.min", "builtins.sum", "builtins.pow",
-          "math.floor", "math.ceil", "math.sqrt", "math.prod", "math.log2", "builtins.divmod")  # fmt: skip
+          "math.floor", "math.ceil", "math.prod", "builtins.divmod")  # fmt: skip
 def _arithmetic(machine: Machine, arguments: Arguments) -> Value:
     import math
 
