@@ -265,7 +265,9 @@ class Expressions(Operators):
             if isinstance(value, Sequence) and value.is_exact:
                 args += value.items
             else:
-                args.append(Sequence("tuple", rest=self.unknown(value)))
+                rest = value.rest if isinstance(value, Sequence) else None
+                length = value.size if isinstance(value, Sequence) else None
+                args.append(Sequence("tuple", rest=rest or self.unknown(value), length=length))
                 is_complete = False
         for keyword in node.keywords:
             value = self.evaluate(keyword.value)

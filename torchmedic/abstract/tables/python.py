@@ -102,7 +102,14 @@ def _enumerate(machine: Machine, arguments: Arguments) -> Value:
 
 @function("builtins.zip", "itertools.zip_longest")
 def _zip(machine: Machine, arguments: Arguments) -> Value:
-    walked = [walker(machine, v) for v in arguments.args]
+    given = arguments.args
+    if not arguments.is_complete and len(given) == 1 and isinstance(given[0], Sequence):
+        row = given[0].rest  # zip(*rows): the columns
+        if isinstance(row, Sequence) and row.is_exact:
+            return Sequence(
+                "list", tuple(Sequence("tuple", rest=v, length=given[0].size) for v in row.items)
+            )
+    walked = [walker(machine, v) for v in given]
     if walked and all(known is not None for known, _ in walked):
         columns = [known for known, _ in walked if known is not None]
         return Sequence(

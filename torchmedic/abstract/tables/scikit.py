@@ -141,6 +141,30 @@ for _name, _spec in _MADE.items():
     _maker(_name, *_spec)
 
 
+@function("sklearn.datasets.make_multilabel_classification")
+def _multilabel(machine: Machine, arguments: Arguments) -> Value:
+    """Word counts and a 0 or 1 for each class."""
+    if arguments.get(None, "random_state") is None:
+        drawn(machine, "numpy")
+    known = {"n_samples", "n_features", "n_classes", "n_labels", "length", "random_state"}
+    known |= {"allow_unlabeled"}
+    if not arguments.is_complete or set(arguments.keywords) - known or len(arguments.args) > 3:
+        return Unknown(False)
+    sizes = []
+    for at, (name, default) in enumerate((("samples", 100), ("features", 20), ("classes", 5))):
+        given = arguments.get(at, f"n_{name}")
+        size = Size.of(default) if given is None else size_of(given)
+        sizes.append(size if size is not None else Size.fresh(name))
+    samples, features, classes = sizes
+    return Sequence(
+        "tuple",
+        (
+            array(machine, "float64", samples, features),
+            array(machine, "int64", samples, classes),
+        ),
+    )
+
+
 # --- splits
 
 
