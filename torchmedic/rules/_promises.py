@@ -165,10 +165,10 @@ def _is_blunder(promise: Promise, reads: tuple[Reading, ...]) -> bool:
     if isinstance(node, ast.BinOp):
         is_literal = isinstance(node.right, ast.Constant) and type(node.right.value) is int
         return is_literal and isinstance(node.op, (ast.Sub, ast.FloorDiv)) and _is_length(node.left)
-    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
-        if _is_length(node) and node.slice.value in range(1, 8):
-            return True  # the size of another dimension
-    return _is_length(node) and not any(read.container in promise.code for read in reads)
+    key = node.slice if isinstance(node, ast.Subscript) else None
+    is_other_dimension = isinstance(key, ast.Constant) and key.value != 0
+    is_read = any(read.container in promise.code for read in reads)
+    return _is_length(node) and (is_other_dimension or not is_read)
 
 
 def _is_length(node: ast.expr) -> bool:

@@ -11,6 +11,7 @@ from torchmedic.abstract.registry import (
     FUNCTIONS,
     TENSOR_METHODS,
     constructor,
+    names_in,
 )
 from torchmedic.abstract.tables.calling import (
     ALIASES,
@@ -87,9 +88,11 @@ def _without_shape(call: Call) -> Tensor | None:
 
 _OTHER_RESULTS = ("LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell", "MultiheadAttention")
 _REARRANGING = frozenset(
-    "unsqueeze squeeze view reshape permute transpose flatten unflatten contiguous expand repeat tile clone t movedim "
-    "swapaxes swapdims moveaxis narrow flip roll select index_select unfold expand_as view_as reshape_as detach "
-    "repeat_interleave rot90 fliplr flipud ravel triu tril diagonal diag cpu swapaxes copy squeeze".split()
+    names_in(
+        "unsqueeze, squeeze, view, reshape, permute, transpose, flatten, unflatten, contiguous, expand, repeat, tile, clone, t,"
+        "movedim, swapaxes, swapdims, moveaxis, narrow, flip, roll, select, index_select, unfold, expand_as, view_as,"
+        "reshape_as, repeat_interleave, rot90, fliplr, flipud, ravel, triu, tril, diagonal, diag, cpu, copy"
+    )
 )
 
 

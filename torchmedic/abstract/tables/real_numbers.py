@@ -10,7 +10,7 @@ import math
 from typing import TYPE_CHECKING
 
 from torchmedic.abstract.expressions import is_real, is_soft, real, size_of
-from torchmedic.abstract.registry import CONSTANTS, function
+from torchmedic.abstract.registry import CONSTANTS, function, names_in
 from torchmedic.abstract.values import Arguments, Const, Value
 
 if TYPE_CHECKING:
@@ -21,10 +21,10 @@ for _home in ("math", "numpy", "torch"):
         CONSTANTS[f"{_home}.{_name}"] = getattr(math, _name)
 CONSTANTS |= {"math.tau": math.tau, "numpy.newaxis": None}
 
-_OF_FLOATS = (
-    "sqrt exp expm1 log log2 log10 log1p sin cos tan asin acos atan atan2 sinh cosh tanh hypot pow radians degrees erf erfc "
-    "gamma lgamma fabs fmod copysign dist cbrt exp2"
-).split()
+_OF_FLOATS = names_in(
+    "sqrt, exp, expm1, log, log2, log10, log1p, sin, cos, tan, asin, acos, atan, atan2, sinh, cosh, tanh, hypot, pow, radians,"
+    "degrees, erf, erfc, gamma, lgamma, fabs, fmod, copysign, dist, cbrt, exp2"
+)
 
 
 @function(*(f"math.{name}" for name in _OF_FLOATS))
