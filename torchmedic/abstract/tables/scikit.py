@@ -324,7 +324,8 @@ def _encoded(machine: Machine, thing: Object, arguments: Arguments) -> Value:
 _METRICS = (
     "accuracy_score", "balanced_accuracy_score", "f1_score", "precision_score", "recall_score", "roc_auc_score",
     "average_precision_score", "confusion_matrix", "classification_report", "log_loss", "mean_squared_error",
-    "mean_absolute_error", "r2_score",
+    "mean_absolute_error", "r2_score", "roc_curve", "precision_recall_curve", "matthews_corrcoef", "cohen_kappa_score",
+    "mean_absolute_percentage_error", "root_mean_squared_error", "jaccard_score", "fbeta_score", "hamming_loss",
 )  # fmt: skip
 
 
@@ -340,4 +341,6 @@ def _metric(machine: Machine, arguments: Arguments) -> Value:
     for value in (arguments.get(0, "y_true"), arguments.get(1, "y_pred", "y_score")):
         if isinstance(value, Data):
             _checked(machine, value)
+            if value.calls:
+                machine.emit("convert", value, how="metric", graph=value.graph, calls=value.calls)
     return Unknown(False)

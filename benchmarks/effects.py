@@ -1,0 +1,135 @@
+"""Does a mutant do anything else than the right program? Both are executed, and what they did is compared.
+
+A mutant is without effect if it prints the same, ends the same, and its modules were called in the same way: for a mode, with
+the same modes of all layers that depend on it; for `no_grad`, with the same grad mode; for anything else, with the same shapes
+and dtypes. A program that can't be executed here proves nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import os
+import pickle
+import runpy
+import signal
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+SECONDS = 60
+PRELOADED = ("torch._dynamo", "sklearn.datasets", "sklearn.metrics", "sklearn.model_selection")
+MODES = {"TM403", "TM405"}
+GRAD = {"TM404"}
+SHAPES = {"TM101", "TM103", "TM104", "TM201", "TM202", "TM303"}
+TOLD = MODES | GRAD | SHAPES  # mistakes whose mutants are compared
+
+
+class Call(NamedTuple):
+    """One call of a module. `mode`: its training flag, if it computes something else in training; None otherwise."""
+
+    kind: str
+    mode: bool | None
+    is_grad_enabled: bool
+    inputs: tuple[tuple[tuple[int, ...], str], ...]
+
+
+class Run(NamedTuple):
+    """What a program did. `end`: "" or the exception that ended it."""
+
+    end: str
+    printed: str
+    calls: tuple[Call, ...]
+
+
+def is_without_effect(code: str, right: Run | None, mutant: Run | None) -> bool:
+    """True if both were executed and nothing that matters to this mistake differs."""
+    if code not in TOLD or right is None or mutant is None or right.end:
+        return False
+    if (right.end, right.printed) != (mutant.end, mutant.printed):
+        return False
+    return _seen(code, right) == _seen(code, mutant)
+
+
+def _seen(code: str, run: Run) -> list[object]:
+    if code in MODES:
+        return [(c.kind, c.mode) for c in run.calls if c.mode is not None]
+    if code in GRAD:
+        return [(c.kind, c.is_grad_enabled) for c in run.calls]
+    return [(c.kind, c.inputs) for c in run.calls]
+
+
+def executed(folder: Path, words: tuple[str, ...]) -> Run | None:
+    """`python words…` in that folder, in a child; None if it took too long or died."""
+    for name in PRELOADED:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with contextlib.suppress(BaseException):
+            signal.alarm(SECONDS)
+            os.close(reader)
+            with os.fdopen(writer, "wb") as pipe:
+                pickle.dump(tuple(_execute(folder, words)), pipe)
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        data = pipe.read()
+    os.waitpid(child, 0)
+    try:
+        end, printed, calls = pickle.loads(data)
+    except Exception:
+        return None
+    return Run(end, printed, tuple(Call(*call) for call in calls))
+
+
+def _execute(folder: Path, words: tuple[str, ...]) -> Run:
+    import torch
+
+    calls: list[Call] = []
+    torch.set_num_threads(1)
+    torch.nn.modules.module.register_module_forward_pre_hook(lambda m, a: calls.append(_call(m, a)))
+    dropout = torch.nn.functional.dropout
+
+    def noted(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
+        calls.append(Call("dropout", training, torch.is_grad_enabled(), ()))
+        return dropout(input, p, training, inplace)
+
+    torch.nn.functional.dropout = noted
+    os.chdir(folder)
+    sys.argv = list(words)
+    sys.path[0:0] = [str((folder / words[0]).parent)]
+    sys.dont_write_bytecode = True
+    out, end = io.StringIO(), ""
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
+        try:
+            runpy.run_path(words[0], run_name="__main__")
+        except SystemExit as error:
+            end = f"exit {error.code}" if error.code else ""
+        except BaseException as error:
+            end = f"{type(error).__name__}: {error}"
+    return Run(end, out.getvalue(), tuple(tuple(c) for c in calls))  # type: ignore[misc]
+
+
+def _call(module: Any, inputs: tuple[Any, ...]) -> Call:
+    import torch
+
+    shapes = tuple((tuple(v.shape), str(v.dtype)) for v in inputs if torch.is_tensor(v))
+    mode = bool(module.training) if _is_mode_dependent(module) else None
+    return Call(type(module).__name__, mode, torch.is_grad_enabled(), shapes)
+
+
+def _is_mode_dependent(module: Any) -> bool:
+    from torch import nn
+
+    if isinstance(module, nn.modules.dropout._DropoutNd):
+        return module.p > 0
+    if isinstance(module, (nn.modules.batchnorm._BatchNorm, nn.RReLU)):
+        return True
+    if isinstance(module, nn.RNNBase):
+        return module.dropout > 0 and module.num_layers > 1
+    if isinstance(module, nn.MultiheadAttention):
+        return module.dropout > 0
+    return isinstance(module, nn.modules.batchnorm._NormBase)
