@@ -1,8 +1,9 @@
 """Does a mutant do anything else than the right program? Both are executed, and what they did is compared.
 
-A mutant is without effect if it prints the same, ends the same, and its modules were called in the same way: for a mode, with
-the same modes of all layers that depend on it; for `no_grad`, with the same grad mode; for anything else, with the same shapes
-and dtypes. A program that can't be executed here proves nothing.
+A mutant is without effect if the changed line is executed, and it prints the same, ends the same, and its modules were called
+in the same way: for a mode, with the same modes of all layers that depend on it; for `no_grad`, with the same grad mode; for
+anything else, with the same shapes and dtypes. Without `no_grad` a backward pass may reach modules that it didn't reach before
+(targets of Q-learning, teachers): then it is no evaluation that lacks it. A program that can't be executed proves nothing.
 """
 
 from __future__ import annotations
@@ -41,12 +42,20 @@ class Run(NamedTuple):
     end: str
     printed: str
     calls: tuple[Call, ...]
+    lines: frozenset[tuple[str, int]] = frozenset()  # executed, of the program's files
+    reached: int = 0  # results of modules that a backward pass came to
 
 
-def is_without_effect(code: str, right: Run | None, mutant: Run | None) -> bool:
-    """True if both were executed and nothing that matters to this mistake differs."""
+def is_without_effect(
+    code: str, right: Run | None, mutant: Run | None, changed: set[tuple[str, int]]
+) -> bool:
+    """True if both were executed and nothing that matters to this mistake differs. `changed`: one of these lines ran."""
     if code not in TOLD or right is None or mutant is None or right.end:
         return False
+    if not right.lines & changed:
+        return False
+    if code in GRAD and mutant.reached > right.reached:
+        return True
     if (right.end, right.printed) != (mutant.end, mutant.printed):
         return False
     return _seen(code, right) == _seen(code, mutant)
@@ -79,16 +88,33 @@ def executed(folder: Path, words: tuple[str, ...]) -> Run | None:
         data = pipe.read()
     os.waitpid(child, 0)
     try:
-        end, printed, calls = pickle.loads(data)
+        end, printed, calls, lines, reached = pickle.loads(data)
     except Exception:
         return None
-    return Run(end, printed, tuple(Call(*call) for call in calls))
+    return Run(end, printed, tuple(Call(*call) for call in calls), lines, reached)
 
 
 def _execute(folder: Path, words: tuple[str, ...]) -> Run:
     import torch
 
     calls: list[Call] = []
+    lines: set[tuple[str, int]] = set()
+    arrived: list[int] = []
+
+    def traced(frame: Any, event: str, value: object) -> Any:
+        name = frame.f_code.co_filename
+        path = name if os.path.isabs(name) else str(folder / name)
+        if not path.startswith(str(folder)):
+            return None
+        lines.add((os.path.relpath(path, folder), frame.f_lineno))
+        return traced
+
+    def watched(module: Any, inputs: object, output: Any) -> None:
+        if torch.is_tensor(output) and output.requires_grad:
+            number = len(calls)
+            output.register_hook(lambda gradient: arrived.append(number))
+
+    torch.nn.modules.module.register_module_forward_hook(watched)
     torch.set_num_threads(1)
     torch.nn.modules.module.register_module_forward_pre_hook(lambda m, a: calls.append(_call(m, a)))
     dropout = torch.nn.functional.dropout
@@ -105,12 +131,16 @@ def _execute(folder: Path, words: tuple[str, ...]) -> Run:
     out, end = io.StringIO(), ""
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
         try:
+            sys.settrace(traced)
             runpy.run_path(words[0], run_name="__main__")
         except SystemExit as error:
             end = f"exit {error.code}" if error.code else ""
         except BaseException as error:
             end = f"{type(error).__name__}: {error}"
-    return Run(end, out.getvalue(), tuple(tuple(c) for c in calls))  # type: ignore[misc]
+        finally:
+            sys.settrace(None)
+    held = tuple(tuple(c) for c in calls)
+    return Run(end, out.getvalue(), held, frozenset(lines), len(set(arrived)))  # type: ignore[arg-type]
 
 
 def _call(module: Any, inputs: tuple[Any, ...]) -> Call:

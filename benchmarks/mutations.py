@@ -27,7 +27,7 @@ HARMLESS = Path(__file__).parent / "without_effect.json"
 
 from torchmedic.abstract import execute  # noqa: E402
 from torchmedic.engine import diagnose  # noqa: E402
-from torchmedic.model import Edit  # noqa: E402
+from torchmedic.model import Edit, Span  # noqa: E402
 from torchmedic.observed import Source, load  # noqa: E402
 
 Mutator = Callable[[Source], Iterator[list[Edit]]]
@@ -151,12 +151,12 @@ def flatten(source: Source) -> Iterator[list[Edit]]:
     for call in source.nodes(ast.Call):
         if source.name(call.func) == "torch.nn.Flatten":
             yield [source.replace(call, "nn.Identity()")]
-        elif (
-            isinstance(call.func, ast.Attribute)
-            and call.func.attr == "flatten"
-            and call.args + call.keywords
-        ):
-            yield receiver_only(source, call)
+        elif source.name(call.func) == "torch.flatten" and len(call.args + call.keywords) > 1:
+            yield [source.replace(call, source.code(call.args[0]))]
+        elif isinstance(call.func, ast.Attribute) and call.func.attr == "flatten":
+            given = [*call.args, *(k.value for k in call.keywords)]
+            if [ast.unparse(value) for value in given] == ["1"]:
+                yield receiver_only(source, call)
 
 
 @mistake("TM103", "conversion of a dtype dropped")
@@ -234,6 +234,7 @@ class Mutant(NamedTuple):
     path: Path  # of the changed file
     line: int
     text: str  # of the changed file, with the mistake
+    others: tuple[int, ...] = ()  # lines that are executed with it
 
     @property
     def key(self) -> str:
@@ -259,7 +260,20 @@ def mutants_of(program: Program) -> Iterator[Mutant]:
             for edits in mutator(source):
                 changed = apply_edits(text, edits) if edits else text
                 if changed != text:
-                    yield Mutant(program, code, what, path, edits[0].span.line, changed)
+                    line = edits[0].span.line
+                    others = executed_with(source, line)
+                    yield Mutant(program, code, what, path, line, changed, others)
+
+
+def executed_with(source: Source, line: int) -> tuple[int, ...]:
+    """The lines of the statement; of a decorator the first one of the function."""
+    for function in source.nodes(ast.FunctionDef):
+        if any(d.lineno <= line <= (d.end_lineno or 0) for d in function.decorator_list):
+            return (function.body[0].lineno, function.body[-1].lineno)
+    statement = source.at(Span(source.path, line), ast.stmt)
+    body = getattr(statement, "body", None)
+    end = body[0].lineno - 1 if body else getattr(statement, "end_lineno", line)
+    return tuple(range(getattr(statement, "lineno", line), max(line, end) + 1))
 
 
 class Swapped:
@@ -290,7 +304,9 @@ def harmless(program: Program, mutants: list[Mutant]) -> dict[str, str]:
         key = mutant.key
         with Swapped(mutant):
             run = executed(program.folder, words)
-        if is_without_effect(mutant.code, right, run):
+        place = str(mutant.path.relative_to(program.folder))
+        lines = {(place, line) for line in mutant.others}
+        if is_without_effect(mutant.code, right, run, lines):
             found[key] = mutant.shown
     return found
 
@@ -319,7 +335,7 @@ def main() -> None:
     known: dict[str, str] = {}
     if not options.execute and HARMLESS.is_file():
         known = json.loads(HARMLESS.read_text("utf-8"))
-    found, made, idle = Counter[str](), Counter[str](), Counter[str]()
+    found, other, made, idle = (Counter[str]() for _ in range(4))
     alarms: list[str] = []
     count = 0
     with tempfile.TemporaryDirectory() as place:
@@ -336,32 +352,40 @@ def main() -> None:
                 is_idle = mutant.key in known
                 idle[row] += is_idle
                 with Swapped(mutant):
-                    is_found = codes(program)[mutant.code] > before[mutant.code]
+                    after = codes(program)
+                is_found = after[mutant.code] > before[mutant.code]
+                new = after - before
                 if is_idle and is_found:
                     alarms.append(f"{mutant.shown}: without effect")
                 elif is_found:
                     found[row] += 1
+                elif not is_idle and new:
+                    other[row] += 1
+                    if options.missed:
+                        print(f"as another: {mutant.shown} {' '.join(new)}")
                 elif options.missed and not is_idle:
                     print(f"missed: {mutant.shown}")
     if options.execute:
         HARMLESS.write_text(json.dumps(known, indent=0, sort_keys=True) + "\n", "utf-8")
-    print_table(made, idle, found)
+    print_table(made, idle, found, other)
     print(
         f"\n{count} unchanged programs, {len(alarms)} findings in them or in mutants without effect"
         + "".join(f"\n- {a}" for a in alarms)
     )
 
 
-def print_table(made: Counter[str], idle: Counter[str], found: Counter[str]) -> None:
-    print("| mistake | mutants | without effect | mistakes | found | share |")
-    print("|---|---:|---:|---:|---:|---:|")
+def print_table(
+    made: Counter[str], idle: Counter[str], found: Counter[str], other: Counter[str]
+) -> None:
+    """`as another`: `check` says something new of the mutant, but calls it another mistake."""
+    print("| mistake | mutants | no mistake | mistakes | found | as another | share of both |")
+    print("|---|---:|---:|---:|---:|---:|---:|")
     for row in (*sorted(made), "all"):
-        numbers = [c.total() if row == "all" else c[row] for c in (made, idle, found)]
-        total, without, seen = numbers
+        numbers = [c.total() if row == "all" else c[row] for c in (made, idle, found, other)]
+        total, without, seen, named = numbers
         left = total - without
-        print(
-            f"| {row} | {total} | {without} | {left} | {seen} | {100 * seen / max(left, 1):.0f} % |"
-        )
+        share = 100 * (seen + named) / max(left, 1)
+        print(f"| {row} | {total} | {without} | {left} | {seen} | {named} | {share:.0f} % |")
 
 
 if __name__ == "__main__":

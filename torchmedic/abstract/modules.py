@@ -112,6 +112,8 @@ class Modules(Managers):
         )
 
     def library_attribute(self, value: Object, name: str) -> Value:
+        if name == "training" and value.training is not None and self.is_module(value):
+            return Const(value.training, soft=bool(self.entry))
         held = value.state.get("parameters", {}).get(name)
         return held if isinstance(held, Value) else super().library_attribute(value, name)
 

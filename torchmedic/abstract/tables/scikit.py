@@ -341,6 +341,7 @@ def _metric(machine: Machine, arguments: Arguments) -> Value:
     for value in (arguments.get(0, "y_true"), arguments.get(1, "y_pred", "y_score")):
         if isinstance(value, Data):
             _checked(machine, value)
-            if value.calls:
-                machine.emit("convert", value, how="metric", graph=value.graph, calls=value.calls)
+            calls = value.calls | value.__dict__.get("calls_before", frozenset())
+            if calls:
+                machine.emit("convert", value, how="metric", graph=value.graph, calls=calls)
     return Unknown(False)
