@@ -1,7 +1,7 @@
 """Does a mutant do anything else than the right program? Both are executed, and what they did is compared.
 
 A mutant is without effect if the changed line is executed, and it prints the same, ends the same, and its modules were called
-in the same way: for a mode, with the same modes of all layers that depend on it; for `no_grad`, with the same grad mode; for
+in the same way: for a mode, with the same modes of all layers that depend on it; for `no_grad`, with a graph behind the same results; for
 anything else, with the same shapes and dtypes. Without `no_grad` a backward pass may reach modules that it didn't reach before
 (targets of Q-learning, teachers): then it is no evaluation that lacks it. A program that can't be executed proves nothing.
 """
@@ -32,7 +32,6 @@ class Call(NamedTuple):
 
     kind: str
     mode: bool | None
-    is_grad_enabled: bool
     inputs: tuple[tuple[tuple[int, ...], str], ...]
 
 
@@ -44,6 +43,7 @@ class Run(NamedTuple):
     calls: tuple[Call, ...]
     lines: frozenset[tuple[str, int]] = frozenset()  # executed, of the program's files
     reached: int = 0  # results of modules that a backward pass came to
+    graphs: tuple[bool, ...] = ()  # whether the result of each call has a graph
 
 
 def is_without_effect(
@@ -65,7 +65,7 @@ def _seen(code: str, run: Run) -> list[object]:
     if code in MODES:
         return [(c.kind, c.mode) for c in run.calls if c.mode is not None]
     if code in GRAD:
-        return [(c.kind, c.is_grad_enabled) for c in run.calls]
+        return list(run.graphs)
     return [(c.kind, c.inputs) for c in run.calls]
 
 
@@ -88,10 +88,10 @@ def executed(folder: Path, words: tuple[str, ...]) -> Run | None:
         data = pipe.read()
     os.waitpid(child, 0)
     try:
-        end, printed, calls, lines, reached = pickle.loads(data)
+        end, printed, calls, lines, reached, graphs = pickle.loads(data)
     except Exception:
         return None
-    return Run(end, printed, tuple(Call(*call) for call in calls), lines, reached)
+    return Run(end, printed, tuple(Call(*call) for call in calls), lines, reached, graphs)
 
 
 def _execute(folder: Path, words: tuple[str, ...]) -> Run:
@@ -99,7 +99,8 @@ def _execute(folder: Path, words: tuple[str, ...]) -> Run:
 
     calls: list[Call] = []
     lines: set[tuple[str, int]] = set()
-    arrived: list[int] = []
+    arrived: set[int] = set()
+    graphs: list[bool] = []
 
     def traced(frame: Any, event: str, value: object) -> Any:
         name = frame.f_code.co_filename
@@ -110,9 +111,12 @@ def _execute(folder: Path, words: tuple[str, ...]) -> Run:
         return traced
 
     def watched(module: Any, inputs: object, output: Any) -> None:
-        if torch.is_tensor(output) and output.requires_grad:
-            number = len(calls)
-            output.register_hook(lambda gradient: arrived.append(number))
+        held = output if isinstance(output, (tuple, list)) else [output]
+        tensors = [v for v in held if torch.is_tensor(v) and v.requires_grad]
+        number = len(graphs)
+        graphs.append(bool(tensors))
+        for tensor in tensors:
+            tensor.register_hook(lambda gradient: arrived.add(number))
 
     torch.nn.modules.module.register_module_forward_hook(watched)
     torch.set_num_threads(1)
@@ -120,7 +124,7 @@ def _execute(folder: Path, words: tuple[str, ...]) -> Run:
     dropout = torch.nn.functional.dropout
 
     def noted(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
-        calls.append(Call("dropout", training, torch.is_grad_enabled(), ()))
+        calls.append(Call("dropout", training, ()))
         return dropout(input, p, training, inplace)
 
     torch.nn.functional.dropout = noted
@@ -140,7 +144,7 @@ def _execute(folder: Path, words: tuple[str, ...]) -> Run:
         finally:
             sys.settrace(None)
     held = tuple(tuple(c) for c in calls)
-    return Run(end, out.getvalue(), held, frozenset(lines), len(set(arrived)))  # type: ignore[arg-type]
+    return Run(end, out.getvalue(), held, frozenset(lines), len(arrived), tuple(graphs))  # type: ignore[arg-type]
 
 
 def _call(module: Any, inputs: tuple[Any, ...]) -> Call:
@@ -148,7 +152,7 @@ def _call(module: Any, inputs: tuple[Any, ...]) -> Call:
 
     shapes = tuple((tuple(v.shape), str(v.dtype)) for v in inputs if torch.is_tensor(v))
     mode = bool(module.training) if _is_mode_dependent(module) else None
-    return Call(type(module).__name__, mode, torch.is_grad_enabled(), shapes)
+    return Call(type(module).__name__, mode, shapes)
 
 
 def _is_mode_dependent(module: Any) -> bool:
