@@ -27,7 +27,7 @@ from torchmedic.abstract.tables.calling import (
     viewed,
     with_strides_of,
 )
-from torchmedic.abstract.values import Arguments, Data, Object, Tensor, Value
+from torchmedic.abstract.values import Arguments, Data, Object, Tensor, Unknown, Value
 
 if TYPE_CHECKING:
     from torchmedic.abstract.program import Machine
@@ -72,15 +72,18 @@ def answered(call: Call, handler: Handler, is_many: bool = False) -> Value:
 def _without_shape(call: Call) -> Tensor | None:
     """What is certain of a result whose shape can't be told: the dtype, and whether it carries a graph."""
     held = call.given.get("input")
-    if not isinstance(held, Tensor) or not held.library:
-        return None
     if call.layer is not None:
         weight = call.layer.state.get("parameters", {}).get("weight")
-        if weight is None or held.library != "torch" or call.layer.type_name in _OTHER_RESULTS:
+        is_tensor = isinstance(held, Tensor) and held.library == "torch"
+        if weight is None or call.layer.type_name in _OTHER_RESULTS:
+            return None
+        if held is None or not (is_tensor or isinstance(held, Unknown)):
             return None
         frozen = call.layer.frozen
         trains = None if frozen is None else not frozen
         return call.made(None, weight.dtype, held, has_parameters=trains, is_contiguous=None)
+    if not isinstance(held, Tensor) or not held.library:
+        return None
     if held.dtype and call.signature.name.rpartition(".")[2] in _REARRANGING:
         return viewed(call.machine, held, None)
     return None
