@@ -9,15 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from torchmedic.abstract.machine import MISSING, Flow
-from torchmedic.abstract.operators import (
-    Operators,
-    data_of,
-    from_size,
-    is_real,
-    is_soft,
-    real,
-    size_of,
-)
+from torchmedic.abstract.operators import Operators, data_of, from_size, is_soft, size_of
 from torchmedic.abstract.sizes import Size
 from torchmedic.abstract.values import (
     Arguments,
@@ -401,4 +393,4 @@ class Expressions(Operators):
         raise NotImplementedError
 
 
-__all__ = ["Expressions", "data_of", "from_size", "is_real", "is_soft", "real", "size_of"]
+__all__ = ["Expressions", "data_of", "from_size", "is_soft", "size_of"]

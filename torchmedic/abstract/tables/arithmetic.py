@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from torchmedic.abstract.describe import describe
-from torchmedic.abstract.expressions import is_real
+from torchmedic.abstract.operators import is_real
 from torchmedic.abstract.registry import TENSOR_METHODS
 from torchmedic.abstract.tables.broadcasting import broadcast
 from torchmedic.abstract.tables.dtypes import category, of_operands

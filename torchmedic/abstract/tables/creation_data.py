@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from torchmedic.abstract.expressions import is_real
+from torchmedic.abstract.operators import is_real
 from torchmedic.abstract.sizes import Size
 from torchmedic.abstract.tables.dtypes import default_float
 from torchmedic.abstract.tables.images import IMAGE, array_shape

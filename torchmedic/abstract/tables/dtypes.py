@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from torchmedic.abstract.expressions import is_real
+from torchmedic.abstract.operators import is_real
 from torchmedic.abstract.values import Const, External, Number, Tensor, Unknown, Value
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from torchmedic.abstract.expressions import is_real
+from torchmedic.abstract.operators import is_real
 from torchmedic.abstract.tables.broadcasting import broadcast, clash_text
 from torchmedic.abstract.tables.dtypes import (
     C_TYPES,

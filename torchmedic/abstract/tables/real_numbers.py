@@ -9,7 +9,7 @@ import ast
 import math
 from typing import TYPE_CHECKING
 
-from torchmedic.abstract.expressions import is_real, is_soft, real, size_of
+from torchmedic.abstract.operators import is_real, is_soft, real, size_of
 from torchmedic.abstract.registry import CONSTANTS, function, names_in
 from torchmedic.abstract.values import Arguments, Const, Value
 
