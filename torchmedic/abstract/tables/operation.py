@@ -27,6 +27,7 @@ from torchmedic.abstract.tables.calling import (
     viewed,
     with_strides_of,
 )
+from torchmedic.abstract.tables.dtypes import dtype_named
 from torchmedic.abstract.values import Arguments, Data, Object, Tensor, Unknown, Value
 
 if TYPE_CHECKING:
@@ -74,22 +75,27 @@ def _without_shape(call: Call) -> Tensor | None:
     held = call.given.get("input")
     if call.layer is not None:
         weight = call.layer.state.get("parameters", {}).get("weight")
-        is_tensor = isinstance(held, Tensor) and held.library == "torch"
-        if weight is None or call.layer.type_name in _OTHER_RESULTS:
-            return None
-        if held is None or not (is_tensor or isinstance(held, Unknown)):
+        is_untold = isinstance(held, Unknown) or (
+            isinstance(held, Tensor) and held.library == "torch" and held.shape is None
+        )
+        if held is None or weight is None or not is_untold or call.layer.type_name not in _STRICT:
             return None
         frozen = call.layer.frozen
         trains = None if frozen is None else not frozen
         return call.made(None, weight.dtype, held, has_parameters=trains, is_contiguous=None)
-    if not isinstance(held, Tensor) or not held.library:
+    if not isinstance(held, Tensor) or not held.library or held.shape is not None:
         return None
+    if any(dtype_named(value) for value in call.inputs()):
+        return None  # `x.view(torch.int32)`
     if held.dtype and call.signature.name.rpartition(".")[2] in _REARRANGING:
         return viewed(call.machine, held, None)
     return None
 
 
-_OTHER_RESULTS = ("LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell", "MultiheadAttention")
+# Their results have the dtype of the weight, or they raise.
+_STRICT = frozenset(
+    names_in("Linear, Embedding, Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d")
+)
 _REARRANGING = frozenset(
     names_in(
         "unsqueeze, squeeze, view, reshape, permute, transpose, flatten, unflatten, contiguous, expand, repeat, tile, clone, t,"
