@@ -1,14 +1,17 @@
 """How many mistakes of each kind `check` finds: right programs get one mistake each, and are looked at before and after.
 
-.venv/bin/python benchmarks/mutations.py [--missed] [FILE…]    default: examples and the mended programs of the tests
+.venv/bin/python benchmarks/mutations.py [--missed] [--execute] [FILE…]    default: examples and the mended programs of the tests
 
-The unchanged program is the negative: what is said of it counts as a false alarm.
+The unchanged program is the negative: what is said of it counts as a false alarm. A mutant without effect is no mistake:
+`--execute` runs every mutant beside the right program (effects.py, about 10 minutes) and writes the proven ones into
+without_effect.json, found by `check` or not.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import hashlib
 import json
 import shutil
 import sys
@@ -20,10 +23,11 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+HARMLESS = Path(__file__).parent / "without_effect.json"
 
 from torchmedic.abstract import execute  # noqa: E402
 from torchmedic.engine import diagnose  # noqa: E402
-from torchmedic.model import Edit  # noqa: E402
+from torchmedic.model import Edit, Span  # noqa: E402
 from torchmedic.observed import Source, load  # noqa: E402
 
 Mutator = Callable[[Source], Iterator[list[Edit]]]
@@ -147,12 +151,12 @@ def flatten(source: Source) -> Iterator[list[Edit]]:
     for call in source.nodes(ast.Call):
         if source.name(call.func) == "torch.nn.Flatten":
             yield [source.replace(call, "nn.Identity()")]
-        elif (
-            isinstance(call.func, ast.Attribute)
-            and call.func.attr == "flatten"
-            and call.args + call.keywords
-        ):
-            yield receiver_only(source, call)
+        elif source.name(call.func) == "torch.flatten" and len(call.args + call.keywords) > 1:
+            yield [source.replace(call, source.code(call.args[0]))]
+        elif isinstance(call.func, ast.Attribute) and call.func.attr == "flatten":
+            given = [*call.args, *(k.value for k in call.keywords)]
+            if [ast.unparse(value) for value in given] == ["1"]:
+                yield receiver_only(source, call)
 
 
 @mistake("TM103", "conversion of a dtype dropped")
@@ -204,6 +208,7 @@ class Program(NamedTuple):
     folder: Path
     main: str  # relative
     name: str
+    options: tuple[str, ...] = ()
 
     def files(self) -> list[Path]:
         return sorted(p.relative_to(self.folder) for p in self.folder.rglob("*.py"))
@@ -235,7 +240,8 @@ def right_programs(place: Path, files: list[str]) -> Iterator[Program]:
             path = folder / change["path"]
             text = path.read_text("utf-8")
             path.write_text(text.replace(change["old"], change["new"], 1), "utf-8")
-        yield Program(folder, told_crash["run"][0], name)
+        main, *options = told_crash["run"]
+        yield Program(folder, main, name, tuple(options))
 
 
 def _copied(source: Path, target: Path, only: list[str] | None = None) -> Path:
@@ -253,6 +259,100 @@ def codes(program: Program) -> Counter[str]:
     return Counter(d.rule.code for d in diagnose(execute(source))) if source else Counter()
 
 
+class Mutant(NamedTuple):
+    program: Program
+    code: str
+    what: str
+    path: Path  # of the changed file
+    line: int
+    text: str  # of the changed file, with the mistake
+    others: tuple[int, ...] = ()  # lines that are executed with it
+
+    @property
+    def key(self) -> str:
+        """Of the mistake and all files of the program."""
+        texts = [self.code, self.text]
+        texts += [(self.program.folder / p).read_text("utf-8") for p in self.program.files()]
+        return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
+
+    @property
+    def shown(self) -> str:
+        place = self.path.relative_to(self.program.folder)
+        return f"{self.program.name} {place}:{self.line} {self.code} {self.what}"
+
+
+def mutants_of(program: Program) -> Iterator[Mutant]:
+    from torchmedic.fix.patch import apply_edits
+
+    for relative in program.files():
+        path = program.folder / relative
+        text = path.read_text("utf-8")
+        source = Source(text, str(path))
+        for code, what, mutator in MUTATORS:
+            for edits in mutator(source):
+                changed = apply_edits(text, edits) if edits else text
+                if changed != text:
+                    line = edits[0].span.line
+                    others = executed_with(source, line)
+                    yield Mutant(program, code, what, path, line, changed, others)
+
+
+def executed_with(source: Source, line: int) -> tuple[int, ...]:
+    """The lines of the statement; of a decorator the first one of the function."""
+    for function in source.nodes(ast.FunctionDef):
+        if any(d.lineno <= line <= (d.end_lineno or 0) for d in function.decorator_list):
+            return (function.body[0].lineno, function.body[-1].lineno)
+    statement = source.at(Span(source.path, line), ast.stmt)
+    body = getattr(statement, "body", None)
+    end = body[0].lineno - 1 if body else getattr(statement, "end_lineno", line)
+    return tuple(range(getattr(statement, "lineno", line), max(line, end) + 1))
+
+
+class Swapped:
+    """The program with the mistake in it, as long as it lasts."""
+
+    def __init__(self, mutant: Mutant) -> None:
+        self.mutant = mutant
+        self.text = mutant.path.read_text("utf-8")
+
+    def __enter__(self) -> None:
+        self.mutant.path.write_text(self.mutant.text, "utf-8")
+
+    def __exit__(self, *error: object) -> None:
+        self.mutant.path.write_text(self.text, "utf-8")
+
+
+def harmless(program: Program, mutants: list[Mutant]) -> dict[str, str]:
+    """The mutants without effect, proven by executing them: what they are, by their key."""
+    from effects import TOLD, executed, is_without_effect
+
+    asked = [m for m in mutants if m.code in TOLD]
+    words = (program.main, *program.options)
+    right = executed(program.folder, words) if asked else None
+    if right is None or right.end:
+        return {}
+    found = {}
+    for mutant in asked:
+        key = mutant.key
+        with Swapped(mutant):
+            run = executed(program.folder, words)
+        place = str(mutant.path.relative_to(program.folder))
+        lines = {(place, line) for line in mutant.others}
+        if is_without_effect(mutant.code, right, run, lines):
+            found[key] = mutant.shown
+    return found
+
+
+def different(programs: Iterator[Program]) -> Iterator[Program]:
+    """Each text once: several mistakes of the tests have the same program without the mistake."""
+    seen = set[tuple[str, ...]]()
+    for program in programs:
+        texts = tuple((program.folder / p).read_text("utf-8") for p in program.files())
+        if texts not in seen:
+            seen.add(texts)
+            yield program
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -261,44 +361,63 @@ def main() -> None:
     parser.add_argument(
         "--missed", action="store_true", help="name the mutants that were not found"
     )
+    parser.add_argument("--execute", action="store_true", help="find those without effect anew")
     options = parser.parse_args()
-    from torchmedic.fix.patch import apply_edits
 
-    found, made = Counter[str](), Counter[str]()
+    known: dict[str, str] = {}
+    if not options.execute and HARMLESS.is_file():
+        known = json.loads(HARMLESS.read_text("utf-8"))
+    found, other, made, idle = (Counter[str]() for _ in range(4))
     alarms: list[str] = []
-    programs = 0
+    count = 0
     with tempfile.TemporaryDirectory() as place:
-        for program in right_programs(Path(place), options.files):
-            programs += 1
+        for program in different(right_programs(Path(place), options.files)):
+            count += 1
             before = codes(program)
             alarms += [f"{program.name}: {code}" for code in before]
-            for relative in program.files():
-                path = program.folder / relative
-                text = path.read_text("utf-8")
-                source = Source(text, str(path))
-                for code, what, mutator in MUTATORS:
-                    for edits in mutator(source):
-                        mutant = apply_edits(text, edits) if edits else text
-                        if mutant == text:
-                            continue
-                        path.write_text(mutant, "utf-8")
-                        made[f"{code} {what}"] += 1
-                        if codes(program)[code] > before[code]:
-                            found[f"{code} {what}"] += 1
-                        elif options.missed:
-                            print(
-                                f"missed: {program.name} {relative}:{edits[0].span.line} {code} {what}"
-                            )
-                path.write_text(text, "utf-8")
-    print("| mistake | mutants | found | share |\n|---|---:|---:|---:|")
-    for key in sorted(made):
-        print(f"| {key} | {made[key]} | {found[key]} | {100 * found[key] / made[key]:.0f} % |")
-    total, seen = sum(made.values()), sum(found.values())
-    print(f"| all | {total} | {seen} | {100 * seen / max(total, 1):.0f} % |")
+            mutants = list(mutants_of(program))
+            if options.execute:
+                known |= harmless(program, mutants)
+            for mutant in mutants:
+                row = f"{mutant.code} {mutant.what}"
+                made[row] += 1
+                is_idle = mutant.key in known
+                idle[row] += is_idle
+                with Swapped(mutant):
+                    after = codes(program)
+                is_found = after[mutant.code] > before[mutant.code]
+                new = after - before
+                if is_idle and is_found:
+                    alarms.append(f"{mutant.shown}: without effect")
+                elif is_found:
+                    found[row] += 1
+                elif not is_idle and new:
+                    other[row] += 1
+                    if options.missed:
+                        print(f"as another: {mutant.shown} {' '.join(new)}")
+                elif options.missed and not is_idle:
+                    print(f"missed: {mutant.shown}")
+    if options.execute:
+        HARMLESS.write_text(json.dumps(known, indent=0, sort_keys=True) + "\n", "utf-8")
+    print_table(made, idle, found, other)
     print(
-        f"\n{programs} unchanged programs, {len(alarms)} findings in them"
+        f"\n{count} unchanged programs, {len(alarms)} findings in them or in mutants without effect"
         + "".join(f"\n- {a}" for a in alarms)
     )
+
+
+def print_table(
+    made: Counter[str], idle: Counter[str], found: Counter[str], other: Counter[str]
+) -> None:
+    """`as another`: `check` says something new of the mutant, but calls it another mistake."""
+    print("| mistake | mutants | no mistake | mistakes | found | as another | share of both |")
+    print("|---|---:|---:|---:|---:|---:|---:|")
+    for row in (*sorted(made), "all"):
+        numbers = [c.total() if row == "all" else c[row] for c in (made, idle, found, other)]
+        total, without, seen, named = numbers
+        left = total - without
+        share = 100 * (seen + named) / max(left, 1)
+        print(f"| {row} | {total} | {without} | {left} | {seen} | {named} | {share:.0f} % |")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Programs with one mistake that raises nothing, or not yet, and what their source alone tells.
+"""Programs with one mistake, and what their source alone tells.
 
 tests/source/<mistake>/<name>/ holds a program in `bad/`, the same program mended in `good/`, and expect.json:
 
@@ -7,9 +7,13 @@ tests/source/<mistake>/<name>/ holds a program in `bad/`, the same program mende
     also               other places that are as right: a list of {"path", "line"}
     main               the file that is started, if it is not `path`
     has_fix            false where no edit can be told
+    error              a part of what the program raises; without it the mistake raises nothing
 
 tests/source/innocent/<name>/ holds in `good/` a program that looks like a mistake and is right: {"main"}. `runs` is false
 where a program needs a library that the tests don't have.
+
+tests/source/known_misses.json names the programs whose mistake isn't found, with the reason. It may only shrink: a listed
+one that is found is an error.
 """
 
 from __future__ import annotations
@@ -33,6 +37,7 @@ from torchmedic.observed.trace import Trace
 from torchmedic.rules import RULES
 
 SOURCE = Path(__file__).parent / "source"
+MISSED: dict[str, str] = json.loads((SOURCE / "known_misses.json").read_text("utf-8"))
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,7 @@ class Program:
     places: tuple[tuple[str, int], ...]
     has_fix: bool
     runs: bool = True
+    error: str = ""
 
     @property
     def name(self) -> str:
@@ -67,6 +73,7 @@ def _program(path: Path) -> Program:
         tuple((p["path"], _number(path.parent, p)) for p in places),
         told.get("has_fix", True),
         told.get("runs", True),
+        told.get("error", ""),
     )
 
 
@@ -80,6 +87,9 @@ def _number(folder: Path, place: dict[str, object]) -> int:
 
 PROGRAMS = programs()
 faulty = pytest.mark.parametrize("program", [p for p in PROGRAMS if p.code], ids=lambda p: p.name)
+seen = pytest.mark.parametrize(
+    "program", [p for p in PROGRAMS if p.code and p.name not in MISSED], ids=lambda p: p.name
+)
 innocent = pytest.mark.parametrize(
     "program", [p for p in PROGRAMS if not p.code], ids=lambda p: p.name
 )
@@ -100,7 +110,7 @@ def shown(found: list[Diagnosis]) -> list[str]:
     return [f"{d.rule.code} {d.at and d.at.line}: {d.title('en')}" for d in found]
 
 
-@faulty
+@seen
 def test_exactly_the_mistake_is_found_at_its_line(program, tmp_path):
     folder = copied(program.folder / "bad", tmp_path / "bad")
     found = findings(folder, program.main)
@@ -108,6 +118,15 @@ def test_exactly_the_mistake_is_found_at_its_line(program, tmp_path):
     at = found[0].at
     assert at is not None
     assert (Path(at.path).relative_to(folder).as_posix(), at.line) in program.places, shown(found)
+
+
+@pytest.mark.parametrize("name", sorted(MISSED))
+def test_known_miss_is_still_missed(name, tmp_path):
+    [program] = [p for p in PROGRAMS if p.name == name]
+    folder = copied(program.folder / "bad", tmp_path / "bad")
+    codes = {d.rule.code for d in findings(folder, program.main)}
+    assert program.code not in codes, f"{name} is found by now: take it off known_misses.json"
+    assert MISSED[name] and not codes
 
 
 @faulty
@@ -122,13 +141,12 @@ def test_innocent_program_is_silent(program, tmp_path):
     assert shown(findings(folder, program.main)) == []
 
 
-@faulty
+@seen
 def test_first_fix_makes_it_silent(program, tmp_path):
     folder = copied(program.folder / "bad", tmp_path / "bad")
     [found] = findings(folder, program.main)
     assert bool(found.fixes) is program.has_fix
-    for index, fix in enumerate(found.fixes):
-        texts = patched(fix)
+    for index, texts in enumerate([patched(fix) for fix in found.fixes]):
         for text in texts.values():
             ast.parse(text)
         if index == 0:
@@ -148,9 +166,14 @@ def torch_in_the_parent() -> None:
 @pytest.mark.trials
 @pytest.mark.parametrize("program", [p for p in PROGRAMS if p.runs], ids=lambda p: p.name)
 def test_programs_run(program, tmp_path, torch_in_the_parent):
-    """A silent mistake raises nothing, and neither does the mended copy; an innocent program is a program."""
+    """A silent mistake raises nothing, another what `error` says; the mended copies run, and so do innocent programs."""
     folder = copied(program.folder / ("bad" if program.code else "good"), tmp_path / "program")
-    assert_runs(folder, program.main)
+    if program.error:
+        outcome = run(program.main, cwd=folder)
+        assert outcome.failure is not None and program.error in outcome.failure.message
+        assert_runs(copied(program.folder / "good", tmp_path / "good"), program.main)
+    else:
+        assert_runs(folder, program.main)
     fixes = [found.fixes[0] for found in findings(folder, program.main) if found.fixes]
     for fix in fixes:
         for path, text in patched(fix).items():

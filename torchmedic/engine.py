@@ -58,7 +58,13 @@ def _of_failure(failure: Failure, on_error: OnError) -> list[Diagnosis]:
 def _of_trace(trace: Trace, on_error: OnError) -> list[Diagnosis]:
     """What the events tell, and what the rules say of each exception that the program certainly raises."""
     found: dict[tuple[str, Span | None], Diagnosis] = {}
+    refused = set[tuple[object, ...]]()
     for failure in trace.failures:
+        layer = failure.failing
+        refusal = (failure.type, failure.message, layer.path, layer.made_at) if layer else ()
+        if layer is not None and layer.made_at and refusal in refused:
+            continue  # the same layer refuses the like again: until that is mended, nothing gets there
+        refused.add(refusal)
         for diagnosis in [d for d in _ask(failure, on_error) if d.at is not None][:1]:
             found.setdefault((diagnosis.rule.code, diagnosis.at), diagnosis)
     for diagnosis in _ask(trace, on_error):

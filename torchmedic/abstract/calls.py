@@ -307,7 +307,7 @@ class Calls(Definitions):
         init = cls.lookup("__init__")
         if init is not None and isinstance(init[0], Function):
             self.call_function(init[0], arguments, made)
-        elif cls.lookup("__dataclass__"):
+        elif cls.lookup("__dataclass__") or "typing.NamedTuple" in made.kinds:
             self._fill_dataclass(made, arguments)
         else:
             self.construct_base(made, arguments)

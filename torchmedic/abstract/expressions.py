@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -265,7 +266,9 @@ class Expressions(Operators):
             if isinstance(value, Sequence) and value.is_exact:
                 args += value.items
             else:
-                args.append(Sequence("tuple", rest=self.unknown(value)))
+                rest = value.rest if isinstance(value, Sequence) else None
+                length = value.size if isinstance(value, Sequence) else None
+                args.append(Sequence("tuple", rest=rest or self.unknown(value), length=length))
                 is_complete = False
         for keyword in node.keywords:
             value = self.evaluate(keyword.value)
@@ -367,13 +370,14 @@ class Expressions(Operators):
             source = self.evaluate(generator.iter)
             items, is_all = self.iterate(source)
             lengths.append(getattr(source, "size", None) or getattr(source, "length", None))
-            for item in items:
-                self.assign(generator.target, item)
-                truths = [self.truth(self.evaluate(test)) for test in generator.ifs]
-                if False in truths:
-                    continue
-                is_all = is_all and None not in truths
-                is_all = walk(depth + 1) and is_all
+            for number, item in enumerate(items):
+                with self.pass_over(source, number):
+                    self.assign(generator.target, item)
+                    truths = [self.truth(self.evaluate(test)) for test in generator.ifs]
+                    if False in truths:
+                        continue
+                    is_all = is_all and None not in truths
+                    is_all = walk(depth + 1) and is_all
             return is_all
 
         try:
@@ -388,6 +392,10 @@ class Expressions(Operators):
             rest=self.either(found) if found else Unknown(),
             length=lengths[0] if plain else None,
         )
+
+    def pass_over(self, source: Value, number: int) -> AbstractContextManager[None]:
+        """One pass of a comprehension; of one that walks a DataLoader the events tell."""
+        return nullcontext()
 
     def assign(self, target: ast.expr, value: Value) -> None:
         raise NotImplementedError

@@ -113,6 +113,8 @@ class Modules(Reach):
         )
 
     def library_attribute(self, value: Object, name: str) -> Value:
+        if name == "training" and value.training is not None and self.is_module(value):
+            return Const(value.training, soft=bool(self.entry))
         held = value.state.get("parameters", {}).get(name)
         return held if isinstance(held, Value) else super().library_attribute(value, name)
 
@@ -305,8 +307,13 @@ def is_mode_dependent(layer: Object) -> bool:
     if name in ("LSTM", "GRU", "RNN"):
         dropout, layers = setting("dropout"), setting("num_layers")
         return bool(dropout) and isinstance(layers, int) and layers > 1
-    if name.startswith(("TransformerEncoderLayer", "TransformerDecoderLayer")):
+    if name in ("TransformerEncoderLayer", "TransformerDecoderLayer", "Transformer"):
         return "dropout" not in layer.settings or bool(setting("dropout"))
+    if name == "MultiheadAttention":
+        return bool(setting("dropout"))
+    if name in ("TransformerEncoder", "TransformerDecoder"):
+        inner = layer.settings.get("encoder_layer") or layer.settings.get("decoder_layer")
+        return isinstance(inner, Object) and is_mode_dependent(inner)
     if name == "RReLU":
         return True
     return layer.type.startswith("torchvision.models.") and bool(layer.state.get("mode_dependent"))

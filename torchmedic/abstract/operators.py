@@ -69,6 +69,18 @@ def size_of(value: object) -> Size | None:
     return None
 
 
+def real(graph: bool | None = False) -> Unknown:
+    """A Python float that is not known."""
+    return Unknown(graph, hint="builtins.float")
+
+
+def is_real(value: object) -> bool:
+    """True for a float that is known or not."""
+    if isinstance(value, Const):
+        return type(value.value) is float
+    return isinstance(value, Unknown) and value.hint == "builtins.float"
+
+
 def from_size(size: Size, soft: bool = False) -> Value:
     constant = size.constant
     return Const(constant, soft) if constant is not None else Number(size, soft)
@@ -141,7 +153,13 @@ class Operators(State):
         a, b = size_of(left), size_of(right)
         if a is not None and b is not None:
             result = self._sizes(op, a, b)
+            if result is None and isinstance(op, ast.Div):
+                return Unknown(False, hint="builtins.float", soft=soft)
             return from_size(result, soft) if result is not None else Number(Size.fresh("n"), soft)
+        if not isinstance(op, ast.Pow) and all(
+            is_real(v) or n is not None for v, n in ((left, a), (right, b))
+        ):
+            return Unknown(False, hint="builtins.float", soft=soft)
         if isinstance(op, ast.Add) and isinstance(left, Sequence) and isinstance(right, Sequence):
             return self._concatenated(left, right)
         if isinstance(op, ast.Mult):
@@ -222,6 +240,8 @@ class Operators(State):
             return Number(-value.size)
         if isinstance(value, Tensor):
             return self.tensor_unary(node.op, value)
+        if is_real(value) and not isinstance(node.op, ast.Invert):
+            return real()
         return self.unknown(value)
 
     def tensor_unary(self, op: ast.unaryop, value: Tensor) -> Value:

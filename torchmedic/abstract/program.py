@@ -11,6 +11,7 @@ from torchmedic.abstract.machine import Frame, OverBudget
 from torchmedic.abstract.modules import Row
 from torchmedic.abstract.registry import (
     ARRAY_METHODS,
+    CONSTANTS,
     METHODS,
     TENSOR_ATTRIBUTES,
     TENSOR_METHODS,
@@ -140,6 +141,8 @@ class Machine(Imports):
         return super().call_function(function, arguments, receiver)
 
     def external(self, name: str) -> Value:
+        if name in CONSTANTS:
+            return Const(CONSTANTS[name])
         return External(canonical(name))
 
     # --- library values

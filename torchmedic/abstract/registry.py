@@ -30,6 +30,7 @@ METHODS: dict[tuple[str, str], ObjectHandler] = {}  # (class, method)
 MODULE_METHODS: dict[str, ObjectHandler] = {}  # of every nn.Module
 TENSOR_METHODS: dict[str, TensorHandler] = {}
 ARRAY_METHODS: dict[str, TensorHandler] = {}  # of NumPy's arrays
+CONSTANTS: dict[str, Any] = {}  # dotted name -> its value
 TENSOR_ATTRIBUTES: dict[str, Callable[[Machine, Tensor], Value]] = {}
 
 _HOMES = (

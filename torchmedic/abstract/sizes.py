@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from math import gcd
 from typing import NamedTuple, Union
 
 # Stand-ins where a number is needed to go on: primes, so that no divisibility comes about by accident.
@@ -127,6 +128,14 @@ class Size:
         """True if they differ whatever the unknowns are."""
         difference = (self - other).constant
         return difference is not None and difference != 0
+
+    def is_never(self, other: Sizeable) -> bool:
+        """The same, also by divisibility: 32 * h * w is never 1601. A dimension of 1 isn't told apart."""
+        difference = self - other
+        if difference.constant is not None:
+            return difference.constant != 0
+        fixed = sum(factor for product, factor in difference.terms if not product)
+        return fixed % gcd(*(factor for product, factor in difference.terms if product)) != 0
 
     def is_less(self, other: Sizeable) -> bool | None:
         difference = (self - other).constant

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from collections.abc import Sequence as Many
+from contextlib import contextmanager
 from copy import copy
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
@@ -261,6 +262,18 @@ class Statements(Bindings):
         if node.orelse and flow is not Flow.BREAK:
             return self.body(node.orelse)
         return Flow.NEXT
+
+    @contextmanager
+    def pass_over(self, source: Value, number: int) -> Iterator[None]:
+        loader = self.loader_of(source)
+        if loader is None:
+            yield
+            return
+        self.loops.append(Loop(self.span(), number, loader.id, True))
+        try:
+            yield
+        finally:
+            self.loops.pop()
 
     def _forget_counters(self, node: ast.stmt) -> None:
         """Numbers that the loop changes are unknown from its second pass on; arms that test them are both taken."""

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from torchmedic.model import Span
 from torchmedic.observed.failure import Failure, Frame, Loader
+from torchmedic.observed.operands import alike_first, dtype_in
 from torchmedic.observed.project import Defined, Project, expression_at
 from torchmedic.observed.scopes import (
     Path,
@@ -28,9 +29,8 @@ from torchmedic.observed.settings import class_setting, field_value, option_defa
 from torchmedic.observed.source import Function, Source
 
 DEPTH = 40
-_WRAPPERS = {
-    "enumerate", "tqdm", "list", "iter", "reversed", "tuple", "track", "trange", "islice", "cycle", "next",
-}  # fmt: skip
+_WRAPPERS = {"enumerate", "tqdm", "list", "iter", "reversed", "tuple", "track", "trange", "islice"}
+_WRAPPERS |= {"cycle", "next"}
 
 
 class Origin(NamedTuple):
@@ -55,6 +55,7 @@ def origins(failure: Failure, frame: Frame, node: ast.expr, source: Source) -> l
     frames = [f for f in failure.frames if f.is_user]
     index = frames.index(frame) if frame in frames else None
     tracer = _Tracer(failure, Project(failure), frames)
+    tracer.dtype = dtype_in(frame, node)
     return list(tracer.follow(source, node, (), index, DEPTH))
 
 
@@ -67,9 +68,8 @@ class _Tracer:
         self.project = project
         self.frames = frames
         self.seen: set[tuple[int, Path]] = set()
-        self.entered: dict[
-            int, tuple[Source, ast.Call, int | None]
-        ] = {}  # by function, off the stack
+        self.dtype = ""  # of the value that is followed
+        self.entered: dict[int, tuple[Source, ast.Call, int | None]] = {}  # off the stack
 
     def follow(
         self, source: Source, node: ast.expr, path: Path, frame: int | None, depth: int
@@ -105,14 +105,14 @@ class _Tracer:
             if path and isinstance(path[0], int) and path[0] < len(node.elts):
                 yield source, node.elts[path[0]], path[1:], frame
             elif not path and node.elts:
-                yield source, node.elts[0], (), frame
+                yield source, alike_first(self.frames, frame, node.elts, self.dtype)[0], (), frame
         elif isinstance(node, ast.Dict):
             for key, value in zip(node.keys, node.values, strict=True):
                 if path and isinstance(key, ast.Constant) and key.value == path[0]:
                     yield source, value, path[1:], frame
         elif isinstance(node, ast.BinOp):
             sides = [n for n in (node.left, node.right) if not isinstance(n, ast.Constant)]
-            for side in sides[:1]:
+            for side in alike_first(self.frames, frame, sides, self.dtype)[:1]:
                 yield source, side, path, frame
         elif isinstance(node, ast.IfExp):
             yield source, node.body, path, frame

@@ -115,6 +115,8 @@ def _in_dataset(failure: Failure, way: Way, plan: Plan) -> Change | None:
     for step in steps:
         if _shapes(step) or is_conversion(step):
             return _inserted(step, plan.batch if is_whole else plan.sample)
+        if isinstance(step.node, ast.Subscript) and isinstance(step.node.slice, ast.Slice):
+            break  # a part of what is converted before
         if isinstance(step.node, ast.Subscript) and not is_whole:
             is_whole = True
     is_whole = isinstance(first.source.parent(first.node), ast.Call)

@@ -138,7 +138,9 @@ def without_gradients(trace: Trace, timeline: Timeline, evaluation: Evaluation) 
     if isinstance(function, ast.FunctionDef) and _can_be_decorated(source, function, timeline):
         edits = decorated(source, function, f"{name}()")
         return (Fix(edits, _DECORATE.fill(name=name), safe=True),)
-    if not isinstance(statement, (ast.For, ast.While, ast.With)):
+    loop = evaluation.loop
+    is_comprehension = loop is not None and source.at(loop, ast.expr) is not None
+    if not isinstance(statement, (ast.For, ast.While, ast.With)) and not is_comprehension:
         return ()
     edits = wrapped(source, statement, f"with {name}():")
     return (Fix(edits, _WRAP.fill(name=name), safe=True),) if edits else ()

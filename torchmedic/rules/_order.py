@@ -53,11 +53,12 @@ def has_other_duties(trace: Trace) -> bool:
 class Evaluation:
     """Calls of trained models in one pass of a loop, or of one function, whose results become numbers and train nothing.
 
-    `loop`: the loop that is walked for it; None if there is none.
+    `loop`: the loop that is walked for it; None if there is none. `is_single`: one call beside the training.
     """
 
     calls: tuple[Event, ...]
     loop: Span | None
+    is_single: bool = False
 
     @property
     def first(self) -> Event:
@@ -162,11 +163,38 @@ class Timeline:
         found: dict[object, list[Event]] = {}
         for call in self.calls.values():
             found.setdefault(self._region(call), []).append(call)
-        return [
+        in_loops = [
             Evaluation(tuple(calls), self._loop_of(calls[0]))
-            for region, calls in found.items()
+            for calls in found.values()
             if self._evaluates(calls)
         ]
+        known = {id(call) for one in in_loops for call in one.calls}
+        single = [c for c in self.calls.values() if id(c) not in known and self._is_measured(c)]
+        return in_loops + [Evaluation((call,), None, True) for call in single]
+
+    def _is_measured(self, call: Event) -> bool:
+        """A call with gradients off or in evaluation mode, whose result meets labels and has no part in training."""
+        number = call.facts["call"]
+        if any(loop.is_loader for loop in call.loops) or _is_named(call) or self.entry:
+            return False
+        if call.facts.get("escaped") or not self.is_trained(call) or number in self._touched:
+            return False
+        if _ACTS.search(call.function.rpartition(".")[2]) or not self._is_after_training(call):
+            return False
+        modes = self.modes_before(call)
+        is_off = call.is_grad_enabled is False or bool(modes and modes[0].kind == "eval")
+        return is_off and number in self._measured
+
+    @cached_property
+    def _touched(self) -> frozenset[object]:
+        """Numbers of the calls whose results have any part in what a backward pass starts from."""
+        return frozenset[object]().union(*(numbers(e, "calls") for e in self.of("backward")))
+
+    @cached_property
+    def _measured(self) -> frozenset[object]:
+        """Numbers of the calls whose results are compared with labels, or given to a loss."""
+        events = (e for e in self.of("loss", "compare", "convert") if _is_with_labels(e))
+        return frozenset[object]().union(*(numbers(e, "calls") for e in events))
 
     @staticmethod
     def _depth(call: Event) -> int:
@@ -246,6 +274,14 @@ class Timeline:
         return False
 
 
+def _is_with_labels(event: Event) -> bool:
+    """True for a loss, a metric, and a comparison of a model's result with a tensor that is none."""
+    if event.kind != "compare":
+        return event.kind == "loss" or event.facts.get("how") == "metric"
+    sides = [getattr(event.facts.get(side), "tensor", None) for side in ("left", "right")]
+    return None not in sides and event.facts.get("from_model") in ((True, False), (False, True))
+
+
 def _is_named(call: Event) -> bool:
     return bool(_EVALUATES.search(call.function.rpartition(".")[2]))
 
@@ -271,6 +307,8 @@ def with_graphs(timeline: Timeline) -> list[list[Evaluation]]:
     found = []
     for group in merged(timeline.evaluations):
         calls = [call for one in group for call in one.calls]
+        if any(one.is_single for one in group):
+            continue  # one graph, and it goes with the result
         if all(
             c.loops and c.is_grad_enabled is True and c.facts.get("has_parameters") is not False
             for c in calls

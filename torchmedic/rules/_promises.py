@@ -102,6 +102,23 @@ def next_step(promise: Promise) -> Reading | None:
     return None
 
 
+def window(trace: Trace, promise: Promise) -> tuple[Reading, str] | None:
+    """`self.rows[i + self.past]` in every item, and a `__len__` that leaves no room for it; what it has to leave."""
+    for read in promise.certain:
+        if not _reaches_past(read) or _shift(trace, read) is not None:
+            continue
+        source = trace.source_of(read.index_at)
+        node = source.at(read.index_at, ast.expr)
+        function = source.function_of(node) if node is not None else None
+        items = parameters(function)[1:2] if function is not None else []
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+            is_item = isinstance(node.left, ast.Name) and [node.left.id] == items
+            if is_item and source.code(node.right).startswith(f"{promise.owner}."):
+                return read, source.code(node.right)
+        return read, str(read.offset)
+    return None
+
+
 def _reaches_past(read: Reading) -> bool:
     return (
         read.offset is not None
@@ -120,8 +137,9 @@ def too_small(promise: Promise) -> Reading | None:
     reads = promise.reads
     if not promise.is_plain or not reads or len(promise.certain) < len(reads):
         return None
-    first = reads[0]
-    for read in reads:
+    first = next((read for read in reads if read.offset is not None), reads[0])
+    straight = tuple(read for read in reads if read.offset is not None)
+    for read in straight:
         is_same = (read.spare, read.share, read.held) == (first.spare, first.share, first.held)
         if read.offset != 0 or not is_same or read.kind not in _KNOWN:
             return None
@@ -129,7 +147,9 @@ def too_small(promise: Promise) -> Reading | None:
             return None
     if first.share is not None and first.share > 1:
         return first
-    if first.spare is None or first.spare <= 0 or not _is_blunder(promise, reads):
+    if first.offset is None or first.spare is None or first.spare <= 0:
+        return None
+    if not _is_blunder(promise, straight):
         return None
     return first
 
@@ -145,7 +165,10 @@ def _is_blunder(promise: Promise, reads: tuple[Reading, ...]) -> bool:
     if isinstance(node, ast.BinOp):
         is_literal = isinstance(node.right, ast.Constant) and type(node.right.value) is int
         return is_literal and isinstance(node.op, (ast.Sub, ast.FloorDiv)) and _is_length(node.left)
-    return _is_length(node) and not any(read.container in promise.code for read in reads)
+    key = node.slice if isinstance(node, ast.Subscript) else None
+    is_other_dimension = isinstance(key, ast.Constant) and key.value != 0
+    is_read = any(read.container in promise.code for read in reads)
+    return _is_length(node) and (is_other_dimension or not is_read)
 
 
 def _is_length(node: ast.expr) -> bool:
@@ -203,6 +226,7 @@ def _shift(trace: Trace, read: Reading) -> Place | None:
         bound = binding(source, function, node)
         node = bound[0] if bound is not None and not bound[1] and not bound[2] else None
     is_sum = isinstance(node, ast.BinOp) and any(
-        isinstance(side, ast.Constant) for side in (node.left, node.right)
+        isinstance(side, ast.Constant) and side.value == abs(read.offset or 0)
+        for side in (node.left, node.right)
     )
     return Place(source, node) if is_sum and isinstance(node, ast.expr) else None

@@ -6,6 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from torchmedic.abstract.describe import describe
+from torchmedic.abstract.operators import is_real
 from torchmedic.abstract.registry import TENSOR_METHODS
 from torchmedic.abstract.tables.broadcasting import broadcast
 from torchmedic.abstract.tables.dtypes import category, of_operands
@@ -93,7 +94,7 @@ def _array_shape(call: Call, left: Value, right: Value) -> Shape | None:
     for value in (left, right):
         if isinstance(value, Tensor):
             shapes.append(value.shape)
-        elif isinstance(value, (Const, Number)):
+        elif isinstance(value, (Const, Number)) or is_real(value):
             shapes.append(())
         else:
             raise Untold

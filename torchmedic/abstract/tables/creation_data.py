@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from torchmedic.abstract.operators import is_real
 from torchmedic.abstract.sizes import Size
 from torchmedic.abstract.tables.dtypes import default_float
 from torchmedic.abstract.tables.images import IMAGE, array_shape
@@ -25,6 +26,8 @@ def shape_and_dtype(machine: Machine, value: Value, library: str) -> tuple[Shape
         return (() if type(value.value) in kinds else None), kinds.get(type(value.value), "")
     if isinstance(value, Number):
         return (), "int64"
+    if is_real(value):
+        return (), floating
     if isinstance(value, Tensor):
         return value.shape, value.dtype
     if isinstance(value, Object) and value.type == IMAGE:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from torchmedic.abstract.operators import is_real
 from torchmedic.abstract.values import Const, External, Number, Tensor, Unknown, Value
 
 if TYPE_CHECKING:
@@ -141,6 +142,8 @@ def with_number(machine: Machine, dtype: str, number: Value, library: str = "tor
         return dtype if kind in (int, float, bool) else ""
     if isinstance(number, Number):
         return "int64" if dtype == "bool" else dtype
+    if is_real(number) and dtype and category(dtype) < 2:
+        return "float64" if library == "numpy" else default_float(machine)
     return dtype if dtype and category(dtype) >= 2 and isinstance(number, Unknown) else ""
 
 

@@ -23,10 +23,11 @@ ONE = Size.of(1)
 
 @operation("input, dim, index, sparse_grad=False", *homes("gather"))
 def _gather(call: Call) -> Value:
-    shape, index = call.shape(), call.tensor("index")
-    at = call.dim("dim", len(shape))
-    if index.dtype and index.dtype not in ("int64", "int32"):
+    index = call.tensor("index")
+    if index.dtype and index.dtype not in ("int64", "int32") and index.library == "torch":
         call.refuse("RuntimeError", "gather(): Expected dtype int32/int64 for index")
+    shape = call.shape()
+    at = call.dim("dim", len(shape))
     if index.shape is None:
         raise Untold
     if shape and index.shape:

@@ -303,7 +303,21 @@ def _sliced(size: Size, key: Object) -> Size:
         return size if by == 1 else (size + (by - 1)) // Size.of(by) if by > 0 else Size.fresh("n")
     if by != 1:
         return Size.fresh("n")
+    if start is not None and end is not None:
+        return _window(size, start, end) or _open_slice(size, start, end)
     return _open_slice(size, start, end)
+
+
+def _window(size: Size, start: Size, end: Size) -> Size | None:
+    """`x[i : i + 24]` has 24 places, where i is not negative. The last ones of a loop may have fewer."""
+    length = end - start
+    if not start.symbols() or any(factor < 0 for _, factor in (*start.terms, *length.terms)):
+        return None
+    if size.constant is not None and (
+        length.constant is None or not 0 < length.constant <= size.constant
+    ):
+        return None
+    return length
 
 
 def _open_slice(size: Size, start: Size | None, end: Size | None) -> Size:

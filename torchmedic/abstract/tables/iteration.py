@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from torchmedic.abstract.expressions import from_size, size_of
@@ -177,6 +178,10 @@ def note_read(machine: Machine, value: Value, key: Value) -> None:
         return  # a column
     if isinstance(key, Sequence) and key.kind == "tuple" and key.items:
         key = key.items[0]
+    if isinstance(key, Const) and type(key.value) is not int:
+        return  # a new dimension
+    if isinstance(key, Object) and all(isinstance(part, Const) for part in key.items):
+        return  # the same part of every item
     size = (
         size_of(length_of(machine, value))
         if isinstance(value, (Sequence, Tensor, Unknown))
@@ -238,19 +243,17 @@ def _slice_of(value: Sequence, key: Object) -> Value:
             return Sequence(value.kind, value.items[low:high:step], owners=value.owners)
         except (TypeError, ValueError):
             return Unknown()
-    low, high, step = key.items
     if value.is_exact:
         from torchmedic.abstract.joins import join_values
 
         rest = join_values(value.items) if value.items else Unknown()
         return Sequence(value.kind, rest=rest, owners=value.owners)
-    start = size_of(low) if not _is_none(low) else Size.of(0)
-    end = size_of(high)
     length = None
-    if start is not None and end is not None and _is_none(step):
-        small = [s.constant for s in (start, end)]
-        if None not in small and small[0] >= 0 and small[1] >= 0:  # type: ignore[operator]
-            length = None  # the sequence may be shorter
+    size = value.size.constant if value.size is not None and not value.escaped else None
+    if size is not None and all(isinstance(part, Const) for part in key.items):
+        bounds = slice(*(part.value for part in key.items if isinstance(part, Const)))
+        with suppress(TypeError, ValueError):
+            length = Size.of(len(range(*bounds.indices(size))))
     return Sequence(value.kind, rest=value.rest, length=length, owners=value.owners)
 
 

@@ -173,7 +173,7 @@ def _linear(call: Call) -> Value:
 
 
 def check_features(call: Call, shape: Shape, needed: Size, made: Size) -> None:
-    if shape[-1].is_different(needed):
+    if shape[-1].is_never(needed):
         sizes = [plain_number(s) for s in (product(list(shape[:-1])), shape[-1], needed, made)]
         call.refuse(
             "RuntimeError",

@@ -11,6 +11,7 @@ from torchmedic.abstract.registry import (
     FUNCTIONS,
     TENSOR_METHODS,
     constructor,
+    names_in,
 )
 from torchmedic.abstract.tables.calling import (
     ALIASES,
@@ -26,7 +27,8 @@ from torchmedic.abstract.tables.calling import (
     viewed,
     with_strides_of,
 )
-from torchmedic.abstract.values import Arguments, Data, Object, Tensor, Value
+from torchmedic.abstract.tables.dtypes import dtype_named
+from torchmedic.abstract.values import Arguments, Data, Object, Tensor, Unknown, Value
 
 if TYPE_CHECKING:
     from torchmedic.abstract.program import Machine
@@ -53,7 +55,9 @@ def answered(call: Call, handler: Handler, is_many: bool = False) -> Value:
     try:
         call.check()
         return handler(call)
-    except (Untold, Refused):
+    except (Untold, Refused) as why:
+        if isinstance(why, Untold) and not is_many and (told := _without_shape(call)) is not None:
+            return told
         result: Value = call.machine.unknown(*call.inputs()) if is_many else call.unknown()
         if (
             call.layer is not None
@@ -66,6 +70,41 @@ def answered(call: Call, handler: Handler, is_many: bool = False) -> Value:
             if isinstance(result, Tensor):
                 result.is_leaf = None
         return result
+
+
+def _without_shape(call: Call) -> Tensor | None:
+    """What is certain of a result whose shape can't be told: the dtype, and whether it carries a graph."""
+    held = call.given.get("input")
+    if call.layer is not None:
+        weight = call.layer.state.get("parameters", {}).get("weight")
+        is_untold = isinstance(held, Unknown) or (
+            isinstance(held, Tensor) and held.library == "torch" and held.shape is None
+        )
+        if held is None or weight is None or not is_untold or call.layer.type_name not in _STRICT:
+            return None
+        frozen = call.layer.frozen
+        trains = None if frozen is None else not frozen
+        return call.made(None, weight.dtype, held, has_parameters=trains, is_contiguous=None)
+    if not isinstance(held, Tensor) or not held.library or held.shape is not None:
+        return None
+    if any(dtype_named(value) for value in call.inputs()):
+        return None  # `x.view(torch.int32)`
+    if held.dtype and call.signature.name.rpartition(".")[2] in _REARRANGING:
+        return viewed(call.machine, held, None)
+    return None
+
+
+# Their results have the dtype of the weight, or they raise.
+_STRICT = frozenset(
+    names_in("Linear, Embedding, Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d")
+)
+_REARRANGING = frozenset(
+    names_in(
+        "unsqueeze, squeeze, view, reshape, permute, transpose, flatten, unflatten, contiguous, expand, repeat, tile, clone, t,"
+        "movedim, swapaxes, swapdims, moveaxis, narrow, flip, roll, select, index_select, unfold, expand_as, view_as,"
+        "reshape_as, repeat_interleave, rot90, fliplr, flipud, ravel, triu, tril, diagonal, diag, cpu, copy"
+    )
+)
 
 
 def operation(

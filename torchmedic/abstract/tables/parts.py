@@ -219,6 +219,9 @@ def _is_legacy_empty(shape: Shape) -> bool:
 
 @operation("tensors, dim=0", "torch.cat", "torch.concat", "torch.concatenate")
 def _cat(call: Call) -> Value:
+    held = call.value("tensors")
+    if isinstance(held, Sequence) and not held.is_exact and not held.items:
+        return _cat_many(call, held)
     tensors = _tensors(call)
     if not tensors:
         call.refuse("ValueError", "torch.cat(): expected a non-empty list of Tensors")
@@ -230,6 +233,16 @@ def _cat(call: Call) -> Value:
         raise Untold
     at = call.dim("dim", len(shapes[0]))
     return _joined(call, tensors, shapes, at)
+
+
+def _cat_many(call: Call, held: Sequence) -> Value:
+    """Of a list of unknown length, as a loop over batches fills it."""
+    part = held.rest
+    if not isinstance(part, Tensor) or not part.shape or part.library != "torch" or held.escaped:
+        raise Untold
+    shape = list(part.shape)
+    shape[call.dim("dim", len(shape))] = Size.fresh("joined")
+    return call.made(tuple(shape), part.dtype, part, is_contiguous=None, is_cast=False)
 
 
 @operation("tensors, dim=0", "torch.stack")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from torchmedic.abstract.operators import is_real
 from torchmedic.abstract.tables.broadcasting import broadcast, clash_text
 from torchmedic.abstract.tables.dtypes import (
     C_TYPES,
@@ -152,7 +153,7 @@ def combined(call: Call, operands: list[Value], dtype: str | None = None) -> Ten
             if value.library != "torch":
                 raise Untold
             shape = common(call, shape, value.shape)
-        elif not isinstance(value, (Const, Number)) or (
+        elif not (isinstance(value, (Const, Number)) or is_real(value)) or (
             isinstance(value, Const) and type(value.value) not in (int, float, bool)
         ):
             raise Untold

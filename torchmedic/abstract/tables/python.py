@@ -103,7 +103,14 @@ def _enumerate(machine: Machine, arguments: Arguments) -> Value:
 
 @function("builtins.zip", "itertools.zip_longest")
 def _zip(machine: Machine, arguments: Arguments) -> Value:
-    walked = [walker(machine, v) for v in arguments.args]
+    given = arguments.args
+    if not arguments.is_complete and len(given) == 1 and isinstance(given[0], Sequence):
+        row = given[0].rest  # zip(*rows): the columns
+        if isinstance(row, Sequence) and row.is_exact:
+            return Sequence(
+                "list", tuple(Sequence("tuple", rest=v, length=given[0].size) for v in row.items)
+            )
+    walked = [walker(machine, v) for v in given]
     if walked and all(known is not None for known, _ in walked):
         columns = [known for known, _ in walked if known is not None]
         return Sequence(
@@ -203,13 +210,16 @@ def _numeric(kind: type) -> Any:
             except Exception:
                 return Unknown(False)
         if isinstance(value, Number):
+            if kind is float:
+                return Unknown(False, hint="builtins.float", soft=value.soft)
             return value if kind is int else Unknown(False, soft=value.soft)
         if isinstance(value, Tensor) and kind is not bool:
             from torchmedic.abstract.tables.events import converted
 
             converted(machine, value, kind.__name__)
         cuts = cuts_of(data_of(value)) | machine.cut(kind.__name__, value) if value else 0
-        return Unknown(False, soft=is_soft(value) if value else False, cuts=cuts)
+        hint = "builtins.float" if kind is float else ""
+        return Unknown(False, hint=hint, soft=is_soft(value) if value else False, cuts=cuts)
 
     return convert
 
@@ -219,7 +229,7 @@ for _kind in (int, float, bool, str):
 
 
 @function("builtins.abs", "builtins.round", "builtins.max", "builtins.min", "builtins.sum", "builtins.pow",
-          "math.floor", "math.ceil", "math.sqrt", "math.prod", "math.log2", "builtins.divmod")  # fmt: skip
+          "math.floor", "math.ceil", "math.prod", "builtins.divmod")  # fmt: skip
 def _arithmetic(machine: Machine, arguments: Arguments) -> Value:
     import math
 

@@ -9,7 +9,8 @@ from torchmedic.abstract.registry import BASES, made
 from torchmedic.abstract.sizes import Size
 from torchmedic.abstract.tables.layers import FACTORY, dtypes_of, of_sizes, trains, weight_dtype
 from torchmedic.abstract.tables.operation import Call, Shape, Untold, layer, plain_number, text
-from torchmedic.abstract.values import Sequence, Tensor, Value
+from torchmedic.abstract.tables.padded import packed_from, padded_of
+from torchmedic.abstract.values import Const, Object, Sequence, Tensor, Value
 
 _TAIL = (
     "num_layers=1, bias=True, batch_first=False, dropout=0.0, bidirectional=False, proj_size=0"
@@ -25,8 +26,11 @@ def _recurrent(call: Call) -> Value:
     assert call.layer is not None
     kind = call.layer.type_name
     value = call.value("input")
+    packed = padded_of(value)
+    if packed is not None:
+        return _of_packed(call, value, *packed)
     if not isinstance(value, Tensor):
-        raise Untold  # a packed sequence
+        raise Untold
     shape = call.shape()
     _check_input(call, kind, shape)
     hidden, count = call.set_size("hidden_size"), call.set_size("num_layers")
@@ -53,6 +57,24 @@ def _recurrent(call: Call) -> Value:
     if kind == "LSTM":
         last = Sequence("tuple", (last, made_of((rows, *batch, hidden))))
     return Sequence("tuple", (output, last))
+
+
+def _of_packed(call: Call, value: Value, padded: Tensor, is_first: bool) -> Value:
+    """The same of the sequences that were packed; the output is packed as they were."""
+    if call.has("hx"):
+        raise Untold
+    call.given["input"] = padded
+    layer = call.layer
+    assert layer is not None and isinstance(value, Object)
+    alike = Object(type=layer.type, settings={**layer.settings, "batch_first": Const(is_first)})
+    alike.state, alike.frozen = layer.state, layer.frozen
+    call.layer = alike
+    try:
+        result = _recurrent(call)
+    finally:
+        call.layer = layer
+    assert isinstance(result, Sequence)
+    return Sequence("tuple", (packed_from(result.items[0], is_first), *result.items[1:]))
 
 
 def _check_input(call: Call, kind: str, shape: Shape) -> None:

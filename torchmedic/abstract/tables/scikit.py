@@ -141,6 +141,30 @@ for _name, _spec in _MADE.items():
     _maker(_name, *_spec)
 
 
+@function("sklearn.datasets.make_multilabel_classification")
+def _multilabel(machine: Machine, arguments: Arguments) -> Value:
+    """Word counts and a 0 or 1 for each class."""
+    if arguments.get(None, "random_state") is None:
+        drawn(machine, "numpy")
+    known = {"n_samples", "n_features", "n_classes", "n_labels", "length", "random_state"}
+    known |= {"allow_unlabeled"}
+    if not arguments.is_complete or set(arguments.keywords) - known or len(arguments.args) > 3:
+        return Unknown(False)
+    sizes = []
+    for at, (name, default) in enumerate((("samples", 100), ("features", 20), ("classes", 5))):
+        given = arguments.get(at, f"n_{name}")
+        size = Size.of(default) if given is None else size_of(given)
+        sizes.append(size if size is not None else Size.fresh(name))
+    samples, features, classes = sizes
+    return Sequence(
+        "tuple",
+        (
+            array(machine, "float64", samples, features),
+            array(machine, "int64", samples, classes),
+        ),
+    )
+
+
 # --- splits
 
 
@@ -300,7 +324,8 @@ def _encoded(machine: Machine, thing: Object, arguments: Arguments) -> Value:
 _METRICS = (
     "accuracy_score", "balanced_accuracy_score", "f1_score", "precision_score", "recall_score", "roc_auc_score",
     "average_precision_score", "confusion_matrix", "classification_report", "log_loss", "mean_squared_error",
-    "mean_absolute_error", "r2_score",
+    "mean_absolute_error", "r2_score", "roc_curve", "precision_recall_curve", "matthews_corrcoef", "cohen_kappa_score",
+    "mean_absolute_percentage_error", "root_mean_squared_error", "jaccard_score", "fbeta_score", "hamming_loss",
 )  # fmt: skip
 
 
@@ -316,4 +341,7 @@ def _metric(machine: Machine, arguments: Arguments) -> Value:
     for value in (arguments.get(0, "y_true"), arguments.get(1, "y_pred", "y_score")):
         if isinstance(value, Data):
             _checked(machine, value)
+            calls = value.calls | value.__dict__.get("calls_before", frozenset())
+            if calls:
+                machine.emit("convert", value, how="metric", graph=value.graph, calls=calls)
     return Unknown(False)

@@ -119,6 +119,7 @@ def _numpy(call: Call) -> Value:
     result = same(machine, tensor, tensor.shape, library="numpy", **NO_GRAPH, cuts=cuts)
     if tensor.dtype == "bfloat16":
         result.dtype = ""
+    result.__dict__["calls_before"] = tensor.calls  # a metric tells what it was made of
     return result
 
 

@@ -4,7 +4,7 @@ from torchmedic.model import Diagnosis, Edit, Evidence, Fix, Rule, Severity, Tex
 from torchmedic.observed import Failure
 from torchmedic.observed.trace import Reading, Trace
 from torchmedic.rules._dataset import OUT_OF_RANGE, Access
-from torchmedic.rules._promises import Promise, next_step, promises, too_large, too_small
+from torchmedic.rules._promises import Promise, next_step, promises, too_large, too_small, window
 from torchmedic.rules._verdict import requirement, told_by_line, usual, verdict
 
 rule = Rule(
@@ -318,11 +318,13 @@ def promised(trace: Trace) -> Iterator[Diagnosis]:
             yield _of_promise(promise, read, "")
         elif (read := next_step(promise)) is not None:
             yield _of_promise(promise, read, "reach")
+        elif (reached := window(trace, promise)) is not None:
+            yield _of_promise(promise, reached[0], "reach", reached[1])
         elif (read := too_small(promise)) is not None:
             yield _of_promise(promise, read, "unused")
 
 
-def _of_promise(promise: Promise, read: Reading, name: str) -> Diagnosis:
+def _of_promise(promise: Promise, read: Reading, name: str, spared: str = "") -> Diagnosis:
     facts: dict[str, object] = {"dataset": promise.dataset, "container": read.container}
     reach = read.offset or 0
     is_told = promise.length is not None and read.held is not None
@@ -337,7 +339,7 @@ def _of_promise(promise: Promise, read: Reading, name: str) -> Diagnosis:
         name = "left-out"
     else:
         name = "message"
-    code = f"len({read.container})" + (f" - {reach}" if reach else "")
+    code = f"len({read.container})" + (f" - {spared or reach}" if reach else "")
     fixes = tuple[Fix, ...]()
     if promise.can_be_written(read.container):
         title = Text(en="return `{code}`", ko="`{code}` 값 돌려주기").fill(code=code)

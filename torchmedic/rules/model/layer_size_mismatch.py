@@ -119,6 +119,29 @@ rule = Rule(
     ),
     variants=(
         Variant(
+            "never",
+            Text(
+                en="`Linear` has in_features={in_features}, no multiple of the {channels} channels",
+                ko="`Linear` 층의 in_features={in_features} 값은 채널 {channels}개로 나누어지지 않습니다",
+            ),
+            why=Text(
+                en="""
+                A flattened map has channels × height × width features. Height and width depend on the input, but the
+                channels don't: with {channels} of them every input gives a multiple of {channels}, and {in_features}
+                is none.
+                """,
+                ko="""
+                펼친 특성 맵의 특성 수는 채널 × 높이 × 너비입니다. 높이와 너비는 입력에 따라 달라지지만 채널은 그렇지
+                않습니다. 채널이 {channels}개이면 어떤 입력에서도 {channels}의 배수가 나오는데, {in_features} 값은 배수가
+                아닙니다.
+                """,
+            ),
+            help=Text(
+                en="Set `in_features` to channels × height × width of the last map.",
+                ko="`in_features` 값을 마지막 특성 맵의 채널 × 높이 × 너비로 바꾸세요.",
+            ),
+        ),
+        Variant(
             "norm",
             Text(
                 en="the norm layer has num_features={expected}, but {given} channels arrive",
@@ -302,6 +325,11 @@ rule = Rule(
 )
 
 
+def is_unknown(size: int) -> bool:
+    """True for a stand-in: it is shown by its name."""
+    return str(size) != int.__repr__(size)
+
+
 @rule.on(Failure)
 def sizes_disagree(failure: Failure) -> Iterator[Diagnosis]:
     reading = rule.read(failure.message)
@@ -340,6 +368,13 @@ def sizes_disagree(failure: Failure) -> Iterator[Diagnosis]:
             old = made.argument(argument.position, argument.name)
             at = made.source.span(old if old is not None else made.call)
             sizes = map_sizes(failure, layer, given)
+            if is_unknown(given) and sizes and not is_unknown(sizes[0]):
+                facts["channels"] = sizes[0]
+                yield Diagnosis(
+                    rule, at, facts, evidence, variant=rule.variant("never"), raised_at=failure.raised_at,
+                    module_path=layer.path,
+                )  # fmt: skip
+                return
             if len(sizes) > 1:
                 evidence = (*evidence, sum_of(sizes, layer, facts[argument.fact]))
             if old is not None:

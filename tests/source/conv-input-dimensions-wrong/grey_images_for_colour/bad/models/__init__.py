@@ -1,0 +1,3 @@
+from .resnet import ResNet, resnet_tiny
+
+__all__ = ["ResNet", "resnet_tiny"]
