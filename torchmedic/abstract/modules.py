@@ -205,6 +205,7 @@ class Modules(Managers):
             escaped=module.escaped,
             has_parameters=self.has_parameters(module),
             type=module.type_name,
+            cast=self.modes["cast"],
         )
 
     def _tag(self, result: Value, number: int) -> None:

@@ -30,6 +30,7 @@ def backward(machine: Machine, value: Data, arguments: Arguments) -> Value:
         sums=value.sums,
         graph=value.graph,
         is_kept=bool(arguments.all()),
+        cast=machine.modes["cast"],
     )
     if isinstance(value, Tensor) and machine.modes["grad"] is True:
         if value.graph is False:
