@@ -112,6 +112,7 @@ def _told_twice(machine: Machine, thing: Object, optimizer: Value, message: str)
     done = thing.state.get(STEPPED) or ""
     if f"|{optimizer.id}|" in done and is_on(machine, thing) and not thing.escaped:
         machine.fail("RuntimeError", message)
+        machine.write(thing.state, STEPPED, None)
 
 
 @method(SCALER, "unscale_")
