@@ -14,6 +14,7 @@ from torchmedic.abstract.values import (
     Choice,
     Class,
     Const,
+    Device,
     Dict,
     External,
     Function,
@@ -379,6 +380,8 @@ class Calls(Definitions):
             return Bound(receiver, f"super.{name}")
         if isinstance(value, Function) and name == "__name__":
             return Const(value.name)
+        if isinstance(value, Device) and name == "type":
+            return Device(False, name=value.name, soft=value.soft)
         if isinstance(value, Unknown) and value.hint.startswith("argparse"):
             return Unknown(soft=True, why=name)
         return Bound(value, name)

@@ -105,6 +105,7 @@ class State:
             "autocast": False,
             "cast": None,
             "workers": False,
+            "device": "cpu",
         }
         self.unknown_modes: dict[int, Any] = {}  # id of an unknown module -> its mode
         self.parts: dict[int, Object] = {}  # modules whose parameters were asked for, by id

@@ -6,11 +6,13 @@ import sys
 from collections.abc import Callable
 
 from torchmedic.abstract.calls import AUTOCAST, NO_GRAD, Calls
+from torchmedic.abstract.devices import device_of
 from torchmedic.abstract.operators import is_soft
 from torchmedic.abstract.tables.dtypes import dtype_named
 from torchmedic.abstract.values import (
     Arguments,
     Const,
+    Device,
     Function,
     Object,
     Value,
@@ -62,6 +64,10 @@ class Managers(Calls):
                 return
             inside(manager)
             return
+        if isinstance(manager, Device):
+            with self.mode("device", ""):
+                inside(manager)
+            return
         self.unknown_manager(manager, inside)
 
     def cast(self, manager: Object, is_on: bool | None) -> Cast:
@@ -71,8 +77,9 @@ class Managers(Calls):
         """
         short = manager.type.removeprefix("torch.").partition(".")[0]
         given = manager.settings.get("device_type")
-        device = short if short in ("cuda", "cpu") else str(getattr(given, "value", None) or "")
-        device, dtype = device.partition(":")[0], DEFAULT_CASTS.get(device.partition(":")[0], "")
+        names = (short if short in ("cuda", "cpu") else device_of(given)).split("|")
+        device = "cuda" if "cuda" in names else names[0]
+        dtype = DEFAULT_CASTS.get(device, "")
         asked = manager.settings.get("dtype")
         if asked is not None and getattr(asked, "value", asked) is not None:
             dtype = dtype_named(asked)

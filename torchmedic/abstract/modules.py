@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from torchmedic.abstract.devices import common_device
 from torchmedic.abstract.expressions import data_of
 from torchmedic.abstract.managers import Managers
 from torchmedic.abstract.registry import CALLS, DEFAULTS, MODULE_METHODS
@@ -262,7 +263,9 @@ class Modules(Managers):
         data = data_of(*inputs)
         if is_use:
             self.note_use(*data)
-        first = next((d for d in data if isinstance(d, Tensor)), None)
+        tensors = [d for d in data if isinstance(d, Tensor)]
+        first = tensors[0] if tensors else None
+        is_placed = len(tensors) == len(data) and library == "torch"
         graph = self.graph_of(data, has_parameters)
         is_floating = not dtype or dtype.startswith(("float", "bfloat", "complex"))
         return Tensor(
@@ -271,7 +274,7 @@ class Modules(Managers):
             frozenset().union(*(d.sums for d in data)),
             shape=shape,
             dtype=dtype,
-            device=first.device if first else "cpu",
+            device=common_device(tensors) if is_placed else "",
             library=library,
             through=through,
             made=first.made if first and first.dtype == dtype else self.place(),

@@ -36,7 +36,7 @@ Kind = Literal[
     "step",
     "train",
     "unscale",  # of an optimizer's gradients by a GradScaler, which is the subject
-    "unused",  # a statement that only names a method: `model.eval`, or makes a manager: `torch.no_grad()`
+    "unused",  # a statement that only names a method: `model.eval`, makes a manager: `torch.no_grad()`, or drops a result
     "use",  # the result of a softmax or the like goes elsewhere than into a loss or an order of its elements
     "view",  # or `reshape`; `order`: what `permute` would need
     "zero_grad",

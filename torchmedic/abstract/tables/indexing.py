@@ -54,6 +54,7 @@ def indexed(machine: Machine, value: Tensor, key: Value) -> Value:
         result.graph = value.graph if not result.graph else result.graph
     result.through, result.activations = value.through, value.activations
     result.owners = value.owners
+    result.device = value.device  # wherever the indices are
     return result
 
 

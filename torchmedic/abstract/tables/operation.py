@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from torchmedic.abstract.devices import common_device
 from torchmedic.abstract.registry import (
     ARRAY_METHODS,
     CALLS,
@@ -26,6 +27,7 @@ from torchmedic.abstract.tables.calling import (
     viewed,
     with_strides_of,
 )
+from torchmedic.abstract.tables.devices import check_layer
 from torchmedic.abstract.values import Arguments, Data, Object, Tensor, Value
 
 if TYPE_CHECKING:
@@ -52,6 +54,8 @@ def answered(call: Call, handler: Handler, is_many: bool = False) -> Value:
     """What the handler says; where it can't, an unknown tensor, or an unknown value if it may be several."""
     try:
         call.check()
+        if call.layer is not None:
+            check_layer(call)
         return handler(call)
     except (Untold, Refused):
         result: Value = call.machine.unknown(*call.inputs()) if is_many else call.unknown()
@@ -63,6 +67,7 @@ def answered(call: Call, handler: Handler, is_many: bool = False) -> Value:
             result.graph = None  # its parameters
             if isinstance(result, Tensor):
                 result.is_leaf = None
+                result.device = common_device([v for v in call.inputs() if isinstance(v, Tensor)])
         return result
 
 
