@@ -106,6 +106,7 @@ class State:
             "cast": None,
             "workers": False,
             "device": "cpu",
+            "batch": None,
         }
         self.unknown_modes: dict[int, Any] = {}  # id of an unknown module -> its mode
         self.parts: dict[int, Object] = {}  # modules whose parameters were asked for, by id
