@@ -135,6 +135,8 @@ class Calls(Definitions):
         thing = Object(
             type=name, settings=arguments.bind(CLASSES[name]), made=self.sites(), place=self.place()
         )
+        if self.modes["device"] != "cpu":
+            thing.state["device"] = None  # it is made where the program's default says
         if handler := MADE.get(name):
             handler(self, thing, arguments)  # type: ignore[arg-type]
         return thing

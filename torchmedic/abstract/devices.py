@@ -11,11 +11,13 @@ _NAME = re.compile(r"(cpu|cuda|mps|xpu|meta|hpu|npu)(:\d+)?")
 
 
 def device_of(value: Value | None) -> str:
-    """Of a `torch.device` or a name of one; "" if it is none, or can't be told."""
+    """Of a `torch.device` or a name of one; "" if it is none, or can't be told. A default of `argparse` is one of two."""
     if isinstance(value, Device):
         return value.name
     text = value.value if isinstance(value, Const) else None
-    return text if isinstance(text, str) and _NAME.fullmatch(text) else ""
+    if not isinstance(text, str) or not _NAME.fullmatch(text):
+        return ""
+    return "cpu|cuda" if value is not None and getattr(value, "soft", False) else text
 
 
 def either_device(values: Iterable[Value]) -> Device | None:

@@ -207,6 +207,7 @@ class Modules(Managers):
             has_parameters=self.has_parameters(module),
             type=module.type_name,
             cast=self.modes["cast"],
+            half=module.state.get("half"),
         )
 
     def _tag(self, result: Value, number: int) -> None:

@@ -173,6 +173,8 @@ def home_of(machine: Machine, layer: Object) -> str:
     around = [row.module for row in machine._active]
     if any(m.escaped or not m.made or "device" in m.state for m in around):
         return ""
+    if any(not kind.startswith("torch.nn.") for m in around for kind in m.kinds):
+        return ""  # a base class that can't be seen may move it
     given = layer.settings.get("device")
     if given is not None and not (isinstance(given, Const) and given.value is None):
         return device_of(given)

@@ -50,13 +50,27 @@ def _eval(machine: Machine, module: Object, arguments: Arguments) -> Value:
 
 
 @module_method(
-    "to", "cuda", "cpu", "share_memory", "compile", "float", "double", "half", "bfloat16", "type"
+    "to",
+    "to_empty",
+    "cuda",
+    "cpu",
+    "xpu",
+    "share_memory",
+    "compile",
+    "float",
+    "double",
+    "half",
+    "bfloat16",
+    "type",
 )
 def _to(machine: Machine, module: Object, arguments: Arguments) -> Value:
     called = machine.name_of(arguments.node).rpartition(".")[2]
     dtype = DTYPES.get(called, "")
     for value in arguments.all():
         dtype = dtype_named(value) or dtype
+    if dtype:
+        module.state.setdefault("half", False)
+        machine.write(module.state, "half", dtype == "float16")
     device = _device_asked(called, arguments)
     if device != "":
         move(machine, module, device)
@@ -70,9 +84,9 @@ def _to(machine: Machine, module: Object, arguments: Arguments) -> Value:
 
 def _device_asked(called: str, arguments: Arguments) -> str | None:
     """The device that a module is moved to; "" if only its dtype is changed, None if it can't be told."""
-    if called in ("cuda", "cpu"):
+    if called in ("cuda", "cpu", "xpu"):
         return called
-    if called != "to":
+    if called not in ("to", "to_empty"):
         return ""
     for value in arguments.all():
         if isinstance(value, Tensor):

@@ -4,7 +4,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from torchmedic.model import Diagnosis, Edit, Evidence, Fix, Rule, Severity, Text
+from torchmedic.model import Diagnosis, Edit, Evidence, Fix, Rule, Severity, Text, Variant
 from torchmedic.observed import Source
 from torchmedic.observed.source import argument
 from torchmedic.observed.trace import Cast, Event, Trace
@@ -134,6 +134,36 @@ rule = Rule(
             print(nn.functional.mse_loss(model(inputs), targets).item())
         """,
     ),
+    variants=(
+        Variant(
+            "half",
+            Text(
+                en="float16 weights: a step below 0.02 % of a weight changes nothing",
+                ko="float16 가중치: 가중치의 0.02 %보다 작은 갱신은 사라집니다",
+            ),
+            Text(
+                en="""
+                `half()` makes the weights themselves float16, which has 11 binary digits: a step smaller than 0.02 % of
+                a weight is rounded away, and gradients below 6e-8 are 0. A GradScaler refuses float16 gradients.
+                """,
+                ko="""
+                `half()` 호출은 가중치 자체를 float16으로 바꿉니다. 유효 자릿수가 이진수 11자리라서 가중치의 0.02 %보다 작은
+                갱신은 반올림으로 사라지고, 6e-8보다 작은 그래디언트는 0이 됩니다. GradScaler는 float16 그래디언트를 받지
+                않습니다.
+                """,
+            ),
+            Text(
+                en="""
+                Leave the weights in float32: remove `half()`, put `torch.autocast` around forward pass and loss, and scale
+                the loss with a GradScaler. `half()` is for inference.
+                """,
+                ko="""
+                가중치는 float32로 두세요. `half()`를 지우고, 순전파와 손실을 `torch.autocast`로 감싸고, GradScaler로 손실을
+                스케일링하세요. `half()`는 추론용입니다.
+                """,
+            ),
+        ),
+    ),
     search=(
         "pytorch autocast float16 without GradScaler",
         "mixed precision gradients underflow to zero",
@@ -143,7 +173,9 @@ rule = Rule(
 )
 
 # Scalers by other names, of other libraries, and losses that are scaled by hand.
-_SCALES = re.compile(r"scaler|loss.*scal|scal.*loss|\bapex\b|amp\.initialize|set_autocast", re.I)
+_SCALES = re.compile(
+    r"scaler|loss.*scal|scal.*loss|\bapex\b|amp\.initialize|set_autocast|master|fp16_?optim", re.I
+)
 _HERE = Text(en="float16 from here on", ko="여기부터 float16입니다")
 
 
@@ -165,6 +197,18 @@ def unscaled(trace: Trace) -> Iterator[Diagnosis]:
             fixes = (fix,) if fix else ()
             yield Diagnosis(rule, backward.at, facts, (Evidence(_HERE, cast.at),), fixes)
             return
+        if any(_is_half(timeline, e) for e in timeline.of("backward")) and timeline.of("step"):
+            first = next(e for e in timeline.of("backward") if _is_half(timeline, e))
+            yield Diagnosis(rule, first.at, {"loss": first.name}, variant=rule.variant("half"))
+            return
+
+
+def _is_half(timeline: Timeline, backward: Event) -> bool:
+    """True if a trained model whose weights are float16 was called for this backward pass."""
+    calls = [timeline.calls.get(number) for number in numbers(backward, "calls")]
+    return not backward.branches and any(
+        c is not None and c.facts.get("half") is True and timeline.is_trained(c) for c in calls
+    )
 
 
 def _region(timeline: Timeline, backward: Event) -> Cast | None:
