@@ -21,11 +21,14 @@ def device_of(value: Value | None) -> str:
 
 
 def either_device(values: Iterable[Value]) -> Device | None:
-    """One of several devices; None if one of the values is no device."""
-    names = [device_of(value) for value in values]
-    if not all(names):
+    """One of several devices; None if one of the values is no device, or if two of them may be the same.
+
+    What may be the same is chosen by something else than what the machine has, and other things are chosen with it.
+    """
+    names = {device_of(value) for value in values}
+    parts = sorted(part for name in names for part in name.split("|"))
+    if "" in names or len(set(parts)) < len(parts):
         return None
-    parts = sorted({part for name in names for part in name.split("|")})
     return Device(False, name="|".join(parts), soft=True)
 
 

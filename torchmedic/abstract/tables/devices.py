@@ -63,7 +63,8 @@ def is_certain(machine: Machine) -> bool:
     """False where the arm that is executed may be that for the other device, or code of the user moves by itself."""
     for branch in machine.branches:
         source = machine.sources.get(branch.at.path)
-        if source is None or _ASKS.search(source.line(branch.at.line)):
+        line = source.line(branch.at.line).lstrip() if source is not None else ""
+        if not line.startswith(("if ", "elif ")) or _ASKS.search(line):
             return False
     if machine.frameworks:
         return False
