@@ -32,7 +32,6 @@ NOT_SEEN_IN_SOURCE: set[str] = {
     "dataloader-worker-died",
     "worker-pickling-refused",
     "main-guard-missing",
-    "device-mismatch",
     "checkpoint-keys-mismatch",
     "checkpoint-loading-refused",
     "out-of-memory",

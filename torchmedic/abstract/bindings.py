@@ -61,7 +61,7 @@ class Bindings(Expressions):
         elif isinstance(thing, Tensor) and name == "requires_grad":
             self.require_grad(thing, self.truth(value))
         elif isinstance(thing, Tensor) and name == "data" and isinstance(value, Tensor):
-            for field in ("shape", "dtype", "strides", "is_contiguous"):
+            for field in ("shape", "dtype", "strides", "is_contiguous", "device"):
                 self.set(thing, field, getattr(value, field))
 
     def require_grad(self, tensor: Tensor, wanted: bool | None) -> None:

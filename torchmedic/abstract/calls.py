@@ -14,6 +14,7 @@ from torchmedic.abstract.values import (
     Choice,
     Class,
     Const,
+    Device,
     Dict,
     External,
     Function,
@@ -134,6 +135,8 @@ class Calls(Definitions):
         thing = Object(
             type=name, settings=arguments.bind(CLASSES[name]), made=self.sites(), place=self.place()
         )
+        if self.modes["device"] != "cpu":
+            thing.state["device"] = None  # it is made where the program's default says
         if handler := MADE.get(name):
             handler(self, thing, arguments)  # type: ignore[arg-type]
         return thing
@@ -379,6 +382,8 @@ class Calls(Definitions):
             return Bound(receiver, f"super.{name}")
         if isinstance(value, Function) and name == "__name__":
             return Const(value.name)
+        if isinstance(value, Device) and name == "type":
+            return Device(False, name=value.name, soft=value.soft)
         if isinstance(value, Unknown) and value.hint.startswith("argparse"):
             return Unknown(soft=True, why=name)
         return Bound(value, name)

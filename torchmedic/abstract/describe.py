@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
+from torchmedic.abstract.devices import shown
 from torchmedic.abstract.sizes import number
 from torchmedic.abstract.values import (
     Class,
@@ -33,7 +34,7 @@ def tensor(value: Tensor) -> ObservedTensor | None:
     return ObservedTensor(
         shape,
         value.dtype,
-        device=value.device,
+        device=shown(value.device),
         requires_grad=bool(value.graph),
         contiguous=value.is_contiguous is not False,
         is_leaf=value.is_leaf is not False,

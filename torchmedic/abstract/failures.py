@@ -6,12 +6,14 @@ import ast
 from collections.abc import Mapping
 
 from torchmedic.abstract.describe import describe, tensor
+from torchmedic.abstract.devices import shown
 from torchmedic.abstract.machine import Frame
 from torchmedic.abstract.modules import Row
 from torchmedic.abstract.order import Order
 from torchmedic.abstract.registry import BASES, DEFAULTS
 from torchmedic.abstract.requests import CALLER, FETCHER
 from torchmedic.abstract.sizes import Size
+from torchmedic.abstract.tables.devices import home_of
 from torchmedic.abstract.values import (
     Arguments,
     Const,
@@ -189,9 +191,10 @@ class Failures(Order):
 
     def parameters_of(self, module: Object) -> dict[str, ObservedTensor]:
         found: dict[str, ObservedTensor] = {}
+        home = shown(home_of(self, module))  # type: ignore[arg-type]
         for name, value in {**module.state.get("parameters", {}), **module.attributes}.items():
             if isinstance(value, Tensor) and value.is_parameter and (told := tensor(value)):
-                found[name] = told
+                found[name] = told._replace(device=home)
         return found
 
     def assign_attribute(self, thing: Value, name: str, value: Value) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Many
 
+from torchmedic.abstract.devices import either_device
 from torchmedic.abstract.operators import cuts_of, way_back_of
 from torchmedic.abstract.sizes import Size
 from torchmedic.abstract.values import (
@@ -55,6 +56,8 @@ def join_values(values: Many[Value]) -> Value:
         for v, none in zip(flat, is_none, strict=True)
     ):
         return Choice(tuple(flat))
+    if (device := either_device(flat)) is not None:
+        return device
     data = [v for v in flat if isinstance(v, Data)]
     return Unknown(
         calls=frozenset().union(*(v.calls for v in data)),
@@ -81,7 +84,7 @@ def _numbers(values: list[Value]) -> Value:
         if isinstance(v, (Const, Number))
     ):
         return Number(Size.fresh("n"), soft=True)
-    return Unknown(soft=True)
+    return either_device(values) or Unknown(soft=True)
 
 
 def _tensors(values: list[Tensor]) -> Tensor:

@@ -102,7 +102,14 @@ class State:
         self.loops: list[Loop] = []
         self.branches: list[Branch] = []
         self.frameworks: set[str] = set()
-        self.modes: dict[str, Any] = {"grad": True, "autocast": False, "workers": False}
+        self.modes: dict[str, Any] = {
+            "grad": True,
+            "autocast": False,
+            "cast": None,
+            "workers": False,
+            "device": "cpu",
+            "batch": None,
+        }
         self.unknown_modes: dict[int, Any] = {}  # id of an unknown module -> its mode
         self.parts: dict[int, Object] = {}  # modules whose parameters were asked for, by id
         self.entry = ""

@@ -6,13 +6,20 @@ import sys
 from collections.abc import Callable
 
 from torchmedic.abstract.calls import AUTOCAST, NO_GRAD, Calls
+from torchmedic.abstract.devices import device_of
+from torchmedic.abstract.operators import is_soft
+from torchmedic.abstract.tables.dtypes import dtype_named
 from torchmedic.abstract.values import (
     Arguments,
     Const,
+    Device,
     Function,
     Object,
     Value,
 )
+from torchmedic.observed.trace import Cast
+
+DEFAULT_CASTS = {"cuda": "float16", "cpu": "bfloat16"}
 
 # Managers that have nothing to do with gradients.
 UNRELATED = (
@@ -42,7 +49,8 @@ class Managers(Calls):
                 return
             if manager.type in AUTOCAST:
                 given = manager.settings.get("enabled")
-                with self.mode("autocast", self.truth(given) if given is not None else True):
+                is_on = self.truth(given) if given is not None else True
+                with self.mode("autocast", is_on), self.mode("cast", self.cast(manager, is_on)):
                     inside(manager)
                 return
             enter = self.own_method(manager, "__enter__")
@@ -56,7 +64,27 @@ class Managers(Calls):
                 return
             inside(manager)
             return
+        if isinstance(manager, Device):
+            with self.mode("device", ""):
+                inside(manager)
+            return
         self.unknown_manager(manager, inside)
+
+    def cast(self, manager: Object, is_on: bool | None) -> Cast:
+        """What `torch.autocast` casts to: float16 on CUDA, bfloat16 on the CPU, unless `dtype` says otherwise.
+
+        Source: https://docs.pytorch.org/docs/stable/amp.html#torch.autocast
+        """
+        short = manager.type.removeprefix("torch.").partition(".")[0]
+        given = manager.settings.get("device_type")
+        names = (short if short in ("cuda", "cpu") else device_of(given)).split("|")
+        device = "cuda" if "cuda" in names else names[0]
+        dtype = DEFAULT_CASTS.get(device, "")
+        asked = manager.settings.get("dtype")
+        if asked is not None and getattr(asked, "value", asked) is not None:
+            dtype = dtype_named(asked)
+        is_on = None if is_soft(manager.settings.get("enabled", manager)) else is_on
+        return Cast(self.span(manager.place.node if manager.place else None), device, dtype, is_on)
 
     def unknown_manager(self, manager: Value, inside: Callable[[Value], None]) -> None:
         """A manager that can't be seen may switch off gradients, or cast."""
@@ -70,7 +98,7 @@ class Managers(Calls):
         if is_known or not self.modes["grad"]:
             inside(self.unknown(manager))
             return
-        with self.mode("grad", None), self.mode("autocast", None):
+        with self.mode("grad", None), self.mode("autocast", None), self.mode("cast", None):
             inside(self.unknown(manager))
 
     def _generator_manager(self, manager: Object, inside: Callable[[Value], None]) -> None:

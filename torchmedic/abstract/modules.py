@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from torchmedic.abstract.devices import common_device
 from torchmedic.abstract.expressions import data_of
 from torchmedic.abstract.reach import Reach
 from torchmedic.abstract.registry import CALLS, DEFAULTS, MODULE_METHODS
@@ -208,6 +209,8 @@ class Modules(Reach):
             escaped=module.escaped,
             has_parameters=self.has_parameters(module),
             type=module.type_name,
+            cast=self.modes["cast"],
+            half=module.state.get("half"),
         )
 
     def _tag(self, result: Value, number: int) -> None:
@@ -265,7 +268,9 @@ class Modules(Reach):
         data = data_of(*inputs)
         if is_use:
             self.note_use(*data)
-        first = next((d for d in data if isinstance(d, Tensor)), None)
+        tensors = [d for d in data if isinstance(d, Tensor)]
+        first = tensors[0] if tensors else None
+        is_placed = len(tensors) == len(data) and library == "torch"
         graph = self.graph_of(data, has_parameters)
         is_leaf = not graph if graph is not None else None
         if dtype and not dtype.startswith(("float", "bfloat", "complex")):
@@ -277,7 +282,7 @@ class Modules(Reach):
             frozenset().union(*(d.sums for d in data)),
             shape=shape,
             dtype=dtype,
-            device=first.device if first else "cpu",
+            device=common_device(tensors) if is_placed else "",
             library=library,
             through=through,
             made=first.made if first and first.dtype == dtype else self.place(),

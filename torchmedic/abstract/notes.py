@@ -6,7 +6,13 @@ import ast
 
 from torchmedic.abstract.failures import Failures
 from torchmedic.abstract.registry import CLASSES, FUNCTIONS, canonical
-from torchmedic.abstract.values import Arguments, Bound, Object, Unknown, Value
+from torchmedic.abstract.values import Arguments, Bound, Object, Tensor, Unknown, Value
+
+# Methods of a tensor that return another one and leave it as it is.
+CONVERSIONS = frozenset(
+    ("to", "cuda", "cpu", "float", "double", "half", "bfloat16", "long", "int", "type", "detach", "contiguous", "view",
+     "reshape", "permute", "transpose", "squeeze", "unsqueeze", "flatten", "clamp")
+)  # fmt: skip
 
 
 class Notes(Failures):
@@ -42,6 +48,13 @@ class Notes(Failures):
         if isinstance(bound.receiver, Unknown):
             note_unseen(self, bound.name, is_method=True)
         return super().call_method(bound, arguments)
+
+    def note_dropped(self, tensor: Tensor, name: str) -> None:
+        """`x.to(device)` as a statement: the tensor stays as it is."""
+        frame = self.frame
+        node = frame.node
+        if node is not None and isinstance(frame.source.parent(node), ast.Expr):
+            self.emit("unused", tensor, self.name_of(node), method=name, is_called=True)
 
     def _forward(self, module: Object, arguments: Arguments) -> Value:
         from torchmedic.abstract.tables.activations import note_raw

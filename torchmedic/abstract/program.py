@@ -9,6 +9,7 @@ from torchmedic.abstract.datasets import remaining
 from torchmedic.abstract.imports import Imports
 from torchmedic.abstract.machine import Frame, OverBudget
 from torchmedic.abstract.modules import Row
+from torchmedic.abstract.notes import CONVERSIONS
 from torchmedic.abstract.registry import (
     ARRAY_METHODS,
     CONSTANTS,
@@ -167,6 +168,8 @@ class Machine(Imports):
             table = ARRAY_METHODS if receiver.library == "numpy" else TENSOR_METHODS
             handler = table.get(bound.name) if receiver.library else None
             if handler is not None:
+                if bound.name in CONVERSIONS and receiver.library == "torch":
+                    self.note_dropped(receiver, bound.name)
                 return handler(self, receiver, arguments)
             return self.unknown(receiver, *arguments.all())
         for kind in _kinds(receiver):

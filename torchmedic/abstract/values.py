@@ -77,8 +77,15 @@ class Unknown(Data):
 
 
 @dataclass(eq=False)
+class Device(Unknown):
+    """A device, or its name: "cpu", "cuda:1", or "cpu|cuda" of what `torch.cuda.is_available()` decides."""
+
+    name: str = ""
+
+
+@dataclass(eq=False)
 class Tensor(Data):
-    """`shape` None: unknown rank. `dtype` as PyTorch writes it, without "torch."; "" if unknown.
+    """`shape` None: unknown rank. `dtype` as PyTorch writes it, without "torch."; "" if unknown. `device` as of `Device`.
 
     `through`: the last operations that matter to a loss ("softmax", "sigmoid", "log_softmax", "argmax", "linear").
     `activations`: the numbers of the events of those softmaxes and the like that these values are the result of.
@@ -88,7 +95,7 @@ class Tensor(Data):
 
     shape: tuple[Size, ...] | None = None
     dtype: str = ""
-    device: str = "cpu"
+    device: str = ""
     library: str = "torch"
     through: tuple[str, ...] = ()
     made: Place | None = None

@@ -14,6 +14,7 @@ Kind = Literal[
     "accumulate",  # `total += loss`, `losses.append(loss)`: subject is the container
     "backward",
     "call",  # of a root module: a model or a loss with parameters
+    "clip",  # of gradients
     "compare",  # `==` between two tensors
     "convert",  # `.item()`, `.detach()`, `.numpy()`, …
     "dataset",  # a Dataset of the user, with what its `__len__` returns and what its `__getitem__` reads
@@ -27,13 +28,15 @@ Kind = Literal[
     "loss",
     "optimizer",  # was constructed
     "save",
+    "scale",  # of a loss by a GradScaler, which is the subject; `data`: id of the loss
     "scheduler",  # was constructed
     "scheduler_step",
     "seed",
     "softmax",
     "step",
     "train",
-    "unused",  # a statement that only names a method: `model.eval`, or makes a manager: `torch.no_grad()`
+    "unscale",  # of an optimizer's gradients by a GradScaler, which is the subject
+    "unused",  # a statement that only names a method: `model.eval`, makes a manager: `torch.no_grad()`, or drops a result
     "use",  # the result of a softmax or the like goes elsewhere than into a loss or an order of its elements
     "view",  # or `reshape`; `order`: what `permute` would need
     "zero_grad",
@@ -47,6 +50,15 @@ class Loop(NamedTuple):
     iteration: int
     over: int = 0
     is_loader: bool = False
+
+
+class Cast(NamedTuple):
+    """A region of `torch.autocast`. `device` and `dtype` are "" where they can't be told, `is_enabled` None."""
+
+    at: Span
+    device: str
+    dtype: str
+    is_enabled: bool | None
 
 
 class Branch(NamedTuple):

@@ -21,6 +21,7 @@ from torchmedic.abstract.tables.views import ordered
 from torchmedic.abstract.values import (
     Arguments,
     Const,
+    Device,
     External,
     Number,
     Object,
@@ -166,7 +167,9 @@ TENSOR_ATTRIBUTES["mT"] = lambda machine, tensor: _turned(machine, tensor, True)
 TENSOR_ATTRIBUTES["dtype"] = lambda machine, tensor: (
     External(f"{tensor.library}.{tensor.dtype}") if tensor.dtype else Unknown(False, why="dtype")
 )
-TENSOR_ATTRIBUTES["device"] = lambda machine, tensor: Unknown(False, hint="torch.device")
+TENSOR_ATTRIBUTES["device"] = lambda machine, tensor: Device(
+    False, hint="torch.device", name=tensor.device
+)
 TENSOR_ATTRIBUTES["requires_grad"] = lambda machine, tensor: (
     Const(tensor.graph) if tensor.graph is not None else Unknown(False)
 )

@@ -33,6 +33,7 @@ def backward(machine: Machine, value: Data, arguments: Arguments) -> Value:
         reach=machine.ids_of(value.way_back),
         cuts=frozenset(numbers_in(value.cuts)),
         is_kept=bool(arguments.all()),
+        cast=machine.modes["cast"],
     )
     if isinstance(value, Tensor) and machine.modes["grad"] is True:
         if value.graph is False:

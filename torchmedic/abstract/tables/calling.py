@@ -307,6 +307,7 @@ class Call:
 def unknown_tensor(machine: Machine, inputs: list[Value], dtype: str = "") -> Tensor:
     """A tensor of which only its inputs are known."""
     result = machine.derived(*inputs, dtype=dtype, is_contiguous=None)
+    result.device = ""
     if result.graph:
         result.graph = result.is_leaf = None
     tensors = [d for d in data_of(*inputs) if isinstance(d, Tensor)]

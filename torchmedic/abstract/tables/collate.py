@@ -32,17 +32,18 @@ def collated(machine: Machine, item: Value, size: Size) -> Value:
     if isinstance(item, Tensor):
         shape = (size, *item.shape) if item.shape is not None else None
         graph = item.graph if item.library == "torch" else False
-        return Tensor(graph, shape=shape, dtype=item.dtype, made=item.made)
+        device = item.device if item.library == "torch" else machine.modes["device"]
+        return Tensor(graph, shape=shape, dtype=item.dtype, device=device, made=item.made)
     if isinstance(item, Const):
         kind = type(item.value)
         if kind in _DTYPES:
-            return Tensor(False, shape=(size,), dtype=_DTYPES[kind], made=machine.place())
+            return _numbers_of(machine, size, _DTYPES[kind])
         if item.value is None:
             machine.fail("TypeError", _UNABLE.format("<class 'NoneType'>"))
             return Unknown(False)
         return Sequence("list", rest=item, length=size)
     if isinstance(item, Number):
-        return Tensor(False, shape=(size,), dtype="int64", made=machine.place())
+        return _numbers_of(machine, size, "int64")
     if isinstance(item, Sequence) and item.is_exact:
         return Sequence("list", tuple(collated(machine, part, size) for part in item.items))
     if isinstance(item, Sequence) and item.rest is not None:
@@ -55,6 +56,11 @@ def collated(machine: Machine, item: Value, size: Size) -> Value:
     if isinstance(item, Unknown) and item.hint == "str":
         return Sequence("list", rest=item, length=size)
     return machine.unknown(item)
+
+
+def _numbers_of(machine: Machine, size: Size, dtype: str) -> Tensor:
+    device = machine.modes["device"]
+    return Tensor(False, shape=(size,), dtype=dtype, device=device, made=machine.place())
 
 
 def converted(item: Value) -> Value:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from math import ceil
 from typing import TYPE_CHECKING
 
+from torchmedic.abstract.devices import device_of
 from torchmedic.abstract.expressions import size_of
 from torchmedic.abstract.registry import function
 from torchmedic.abstract.sizes import Size
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
 Shape = tuple[Size, ...]
 
 
-def new(call: Call, shape: Shape | None, dtype: str) -> Tensor:
-    """A tensor with no history. `dtype`: unless `dtype=` says another."""
+def new(call: Call, shape: Shape | None, dtype: str, like: Tensor | None = None) -> Tensor:
+    """A tensor with no history. `dtype`: unless `dtype=` says another. It lives where `like` does."""
     machine = call.machine
     given = call.given.get("requires_grad")
     graph = machine.truth(given) if given is not None else False
@@ -52,6 +53,10 @@ def new(call: Call, shape: Shape | None, dtype: str) -> Tensor:
     result = Tensor(graph, shape=shape, dtype=dtype, is_leaf=True, reach=0)
     if graph is not False:
         result.reach = machine.bit_of(result)
+    if call.has("device"):
+        result.device = device_of(call.given["device"])
+    elif like is None or like.library == "torch":
+        result.device = like.device if like is not None else machine.modes["device"]
     result.is_contiguous = None if machine.modes.get("memory_format") else True
     result.made = machine.place()
     return result
@@ -108,7 +113,7 @@ for _name in ("rand", "randn"):
 def _filled_like(name: str) -> None:
     @operation("input, *size", f"Tensor.new_{name}")
     def work(call: Call) -> Value:
-        return new(call, wanted_shape(call), call.tensor().dtype)
+        return new(call, wanted_shape(call), call.tensor().dtype, call.tensor())
 
 
 for _name in ("zeros", "ones", "empty"):
@@ -131,15 +136,14 @@ def _full(call: Call) -> Value:
 @operation("input, size, fill_value", "Tensor.new_full")
 def _new_full(call: Call) -> Value:
     call.many = [call.value("size")]
-    return new(call, wanted_shape(call), call.tensor().dtype)
+    return new(call, wanted_shape(call), call.tensor().dtype, call.tensor())
 
 
 @operation("input, data", "Tensor.new_tensor")
 def _new_tensor(call: Call) -> Value:
     shape, dtype = shape_and_dtype(call.machine, call.value("data"), "torch")
-    return new(
-        call, shape, dtype if isinstance(call.value("data"), Tensor) else call.tensor().dtype
-    )
+    told = dtype if isinstance(call.value("data"), Tensor) else call.tensor().dtype
+    return new(call, shape, told, call.tensor())
 
 
 def _like(name: str, signature: str, random: bool) -> None:
@@ -148,7 +152,7 @@ def _like(name: str, signature: str, random: bool) -> None:
         if random:
             call.drawn("torch")
         tensor = call.tensor()
-        result = new(call, tensor.shape, tensor.dtype)
+        result = new(call, tensor.shape, tensor.dtype, tensor)
         result.is_contiguous = True if tensor.is_contiguous is True else None
         return result
 
@@ -226,7 +230,7 @@ def _normal(call: Call) -> Value:
     call.drawn("torch")
     mean = call.value("mean")
     if isinstance(mean, Tensor) and not isinstance(call.given.get("std"), Tensor):
-        return new(call, mean.shape, mean.dtype)
+        return new(call, mean.shape, mean.dtype, mean)
     if not call.has("size") or isinstance(call.given.get("std"), Tensor):
         raise Untold
     call.many = [call.value("size")]
@@ -262,8 +266,11 @@ def _tensor(call: Call) -> Value:
         result.dtype = call.dtype(value.dtype)
         if result.dtype and is_integral(result.dtype):
             result.graph = False
+        if call.has("device"):
+            result.device = device_of(call.given["device"])
         return result
-    result = new(call, shape, dtype)
+    source = value if isinstance(value, Tensor) and value.library == "torch" else None
+    result = new(call, shape, dtype, source)
     machine.cut_off(result, "tensor", value)
     if isinstance(value, Tensor):
         if not call.has("dtype"):
@@ -287,6 +294,7 @@ def _from_numpy(machine: Machine, arguments: Arguments) -> Value:
             value.shape,
             library="torch",
             is_leaf=True,
+            device="cpu",
             made=value.made,
             is_contiguous=True if value.is_contiguous else None,
             **NO_GRAPH,
@@ -297,7 +305,7 @@ def _from_numpy(machine: Machine, arguments: Arguments) -> Value:
 def _legacy(name: str, dtype: str) -> None:
     @operation("*size", f"torch.{name}", f"torch.cuda.{name}")
     def work(call: Call) -> Value:
-        values = call.many
+        values, call.given["device"] = call.many, Unknown()
         kind = dtype or default_float(call.machine)
         if not values:
             return new(call, (Size.of(0),), kind)
@@ -330,11 +338,6 @@ def _parameter(machine: Machine, arguments: Arguments) -> Value:
     return result
 
 
-@function("torch.device")
-def _device(machine: Machine, arguments: Arguments) -> Value:
-    return Unknown(False, hint="torch.device")
-
-
 @function("torch.cuda.is_available", "torch.backends.mps.is_available", "torch.cuda.device_count")
 def _available(machine: Machine, arguments: Arguments) -> Value:
     return Unknown(False, soft=True)
@@ -344,4 +347,6 @@ def _available(machine: Machine, arguments: Arguments) -> Value:
 def _default_dtype(machine: Machine, arguments: Arguments) -> Value:
     given = arguments.get(0, "d", "t")
     machine.write(machine.modes, "float", dtype_named(given) or legacy_named(given))
+    if not dtype_named(given):
+        machine.write(machine.modes, "device", "")  # the default of a tensor type
     return Const(None)

@@ -188,6 +188,7 @@ def _batch(machine: Machine, loader: Object, size: Size | None) -> Value:
         return converted(item)
     size = size if size is not None else _any_size(machine, loader)
     assert size is not None
+    machine.write(machine.modes, "batch", size)
     item = sample(machine, dataset, loader)
     with request(machine, loader, dataset):
         if collate is not None:

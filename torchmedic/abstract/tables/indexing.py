@@ -56,6 +56,7 @@ def indexed(machine: Machine, value: Tensor, key: Value) -> Value:
             result.reach |= value.reach
     result.through, result.activations = value.through, value.activations
     result.owners = value.owners
+    result.device = value.device  # wherever the indices are
     return result
 
 

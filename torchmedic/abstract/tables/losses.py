@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from torchmedic.abstract.describe import describe
 from torchmedic.abstract.registry import BASES, made
 from torchmedic.abstract.tables.broadcasting import broadcast, clash_text
+from torchmedic.abstract.tables.devices import check_argument, check_elements
 from torchmedic.abstract.tables.dtypes import is_integral, promoted
 from torchmedic.abstract.tables.loss_checks import CHECKS, column
 from torchmedic.abstract.tables.operation import (
@@ -114,6 +115,10 @@ def _loss(call: Call) -> Value:
             and isinstance(target, Tensor)
             and given.library == target.library == "torch"
         ):
+            if kind in CLASSES:
+                check_argument(call, "target", "wrapper_CUDA_nll_loss_forward", target, given)
+            else:
+                check_elements(call, given, target)
             if kind in CHECKS:
                 CHECKS[kind](call, given, target)
             dtype = _dtype(call, kind, given, target)

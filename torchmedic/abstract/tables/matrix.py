@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from torchmedic.abstract.sizes import Size, product
 from torchmedic.abstract.tables.broadcasting import broadcast
+from torchmedic.abstract.tables.devices import check_argument
 from torchmedic.abstract.tables.dtypes import C_TYPES, numpy_promoted, scalar_type
 from torchmedic.abstract.tables.operation import (
     Call,
@@ -40,6 +41,9 @@ def matmul(machine: Machine, left: Value, right: Value) -> Value:
 
 def multiplied(call: Call, left: Tensor, right: Tensor) -> Tensor:
     a, b = left.shape, right.shape
+    check_argument(
+        call, "mat2", f"wrapper_CUDA_{'mm' if b and len(b) == 2 else 'bmm'}", right, left
+    )
     if left.library == right.library == "numpy":
         return _of_arrays(call, left, right)
     if left.library != right.library:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from torchmedic.abstract.devices import device_of
 from torchmedic.abstract.registry import function, method, module_method
+from torchmedic.abstract.tables.devices import move
 from torchmedic.abstract.tables.sequences import fill_container
 from torchmedic.abstract.tables.tensors import DTYPES, dtype_named
 from torchmedic.abstract.values import (
@@ -48,19 +50,54 @@ def _eval(machine: Machine, module: Object, arguments: Arguments) -> Value:
 
 
 @module_method(
-    "to", "cuda", "cpu", "share_memory", "compile", "float", "double", "half", "bfloat16", "type"
+    "to",
+    "to_empty",
+    "cuda",
+    "cpu",
+    "xpu",
+    "share_memory",
+    "compile",
+    "float",
+    "double",
+    "half",
+    "bfloat16",
+    "type",
 )
 def _to(machine: Machine, module: Object, arguments: Arguments) -> Value:
     called = machine.name_of(arguments.node).rpartition(".")[2]
     dtype = DTYPES.get(called, "")
     for value in arguments.all():
         dtype = dtype_named(value) or dtype
+    if dtype:
+        module.state.setdefault("half", False)
+        machine.write(module.state, "half", dtype == "float16")
+    device = _device_asked(called, arguments)
+    if device != "":
+        move(machine, module, device)
     if dtype.startswith(("float", "bfloat")):
         for _, part in machine.tree_of(module):
             for weight in (*part.state.get("parameters", {}).values(), *part.attributes.values()):
                 if isinstance(weight, Tensor) and weight.dtype.startswith(("float", "bfloat")):
                     machine.set(weight, "dtype", dtype)
     return module
+
+
+def _device_asked(called: str, arguments: Arguments) -> str | None:
+    """The device that a module is moved to; "" if only its dtype is changed, None if it can't be told."""
+    if called in ("cuda", "cpu", "xpu"):
+        return called
+    if called not in ("to", "to_empty"):
+        return ""
+    for value in arguments.all():
+        if isinstance(value, Tensor):
+            return value.device or None
+        if isinstance(value, Const) and type(value.value) is int:
+            return "cuda"
+        if device := device_of(value):
+            return device
+        if not isinstance(value, Const) and not dtype_named(value):
+            return None
+    return "" if arguments.is_complete else None
 
 
 @module_method("parameters")
@@ -148,6 +185,8 @@ def _register(machine: Machine, module: Object, arguments: Arguments) -> Value:
     name, value = arguments.get(0, "name"), arguments.get(1, "tensor", "param", "module")
     if isinstance(name, Const) and isinstance(name.value, str):
         machine.write(module.attributes, name.value, value or Const(None))
+        if isinstance(value, Tensor):
+            machine.set(value, "device", "")  # it moves with the module
     else:
         machine.write(module.state, "is_open", True)
     return Const(None)

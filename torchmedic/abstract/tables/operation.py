@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from torchmedic.abstract.devices import common_device
 from torchmedic.abstract.registry import (
     ARRAY_METHODS,
     CALLS,
@@ -27,6 +28,7 @@ from torchmedic.abstract.tables.calling import (
     viewed,
     with_strides_of,
 )
+from torchmedic.abstract.tables.devices import check_layer
 from torchmedic.abstract.tables.dtypes import dtype_named
 from torchmedic.abstract.values import Arguments, Data, Object, Tensor, Unknown, Value
 
@@ -54,6 +56,8 @@ def answered(call: Call, handler: Handler, is_many: bool = False) -> Value:
     """What the handler says; where it can't, an unknown tensor, or an unknown value if it may be several."""
     try:
         call.check()
+        if call.layer is not None:
+            check_layer(call)
         return handler(call)
     except (Untold, Refused) as why:
         if isinstance(why, Untold) and not is_many and (told := _without_shape(call)) is not None:
@@ -69,6 +73,7 @@ def answered(call: Call, handler: Handler, is_many: bool = False) -> Value:
                 result.reach |= call.machine.bit_of(call.layer)
             if isinstance(result, Tensor):
                 result.is_leaf = None
+                result.device = common_device([v for v in call.inputs() if isinstance(v, Tensor)])
         return result
 
 

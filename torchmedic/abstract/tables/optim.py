@@ -1,4 +1,4 @@
-"""Optimizers, schedulers, gradient scalers, and losses. Source: https://docs.pytorch.org/docs/stable/optim.html"""
+"""Optimizers, schedulers, and losses. Source: https://docs.pytorch.org/docs/stable/optim.html"""
 
 from __future__ import annotations
 
@@ -151,51 +151,6 @@ def _scheduler_step(machine: Machine, thing: Object, arguments: Arguments) -> Va
 
 for _name in SCHEDULERS:
     method(_name, "step")(_scheduler_step)
-
-constructor("device='cuda', init_scale=65536.0, growth_factor=2.0, backoff_factor=0.5, growth_interval=2000, enabled=True",
-            "torch.amp.GradScaler")  # fmt: skip
-
-
-@method("torch.amp.GradScaler", "scale")
-def _scale(machine: Machine, thing: Object, arguments: Arguments) -> Value:
-    return arguments.get(0) or Unknown()
-
-
-def _first_argument(arguments: Arguments) -> str:
-    node = arguments.node
-    return ast.unparse(node.args[0]) if isinstance(node, ast.Call) and node.args else ""
-
-
-@method("torch.amp.GradScaler", "step")
-def _scaler_step(machine: Machine, thing: Object, arguments: Arguments) -> Value:
-    optimizer = arguments.get(0, "optimizer")
-    if isinstance(optimizer, Object):
-        inner = Arguments(arguments.node, arguments.args[1:], {})
-        machine.emit(
-            "step",
-            optimizer,
-            _first_argument(arguments),
-            holds=optimizer.state.get("holds"),
-            type=optimizer.type_name,
-            has_closure=bool(inner.args),
-            is_scaled=True,
-        )
-    elif optimizer is not None:
-        machine.emit(
-            "step",
-            optimizer,
-            _first_argument(arguments),
-            is_scaled=True,
-            holds=None,
-            type="",
-            why=getattr(optimizer, "why", ""),
-        )
-    return Unknown(False)
-
-
-@method("torch.amp.GradScaler", "update", "unscale_")
-def _scaler_other(machine: Machine, thing: Object, arguments: Arguments) -> Value:
-    return Const(None)
 
 
 # --- what is unknown: an argument of a function that nobody calls

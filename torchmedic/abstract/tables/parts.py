@@ -9,6 +9,7 @@ import itertools
 
 from torchmedic.abstract.expressions import size_of
 from torchmedic.abstract.sizes import Size
+from torchmedic.abstract.tables.devices import check_all
 from torchmedic.abstract.tables.dtypes import of_operands
 from torchmedic.abstract.tables.operation import (
     Call,
@@ -178,6 +179,7 @@ def _tensors(call: Call) -> list[Tensor]:
     found = [v for v in value.items if isinstance(v, Tensor) and v.library == "torch"]
     if len(found) != len(value.items):
         raise Untold
+    check_all(call, found, f"wrapper_CUDA_{call.name.removeprefix('torch.')}")
     return found
 
 

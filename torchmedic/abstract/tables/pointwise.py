@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from torchmedic.abstract.operators import is_real
 from torchmedic.abstract.tables.broadcasting import broadcast, clash_text
+from torchmedic.abstract.tables.devices import check_elements
 from torchmedic.abstract.tables.dtypes import (
     C_TYPES,
     category,
@@ -147,6 +148,8 @@ def _clamp(call: Call) -> Value:
 
 def combined(call: Call, operands: list[Value], dtype: str | None = None) -> Tensor:
     """Broadcast and promoted. `dtype`: of the result whatever the operands are."""
+    if len(operands) == 2:
+        check_elements(call, *operands)
     shape: Shape | None = ()
     for value in operands:
         if isinstance(value, Tensor):

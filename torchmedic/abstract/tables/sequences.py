@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from torchmedic.abstract.registry import called, constructor, made
+from torchmedic.abstract.tables.devices import move
 from torchmedic.abstract.values import Arguments, Iterator, Object, Sequence, Unknown, Value
 
 if TYPE_CHECKING:
@@ -65,5 +66,8 @@ constructor(
 
 @made("torch.nn.parallel.DistributedDataParallel", "torch.nn.DataParallel")
 def _wrap(machine: Machine, layer: Object, arguments: Arguments) -> Value:
-    layer.attributes["module"] = arguments.get(0, "module") or Unknown()
+    inner = arguments.get(0, "module")
+    layer.attributes["module"] = inner or Unknown()
+    if isinstance(inner, Object):
+        move(machine, inner, None)  # it moves what it is called with by itself
     return layer

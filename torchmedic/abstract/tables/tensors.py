@@ -9,6 +9,7 @@ import ast
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from torchmedic.abstract.devices import device_of
 from torchmedic.abstract.expressions import size_of
 from torchmedic.abstract.registry import TENSOR_METHODS
 from torchmedic.abstract.sizes import Size, product
@@ -161,27 +162,51 @@ for _name, _dtype in DTYPES.items():
     _cast(_name, _dtype)
 
 
+def placed(result: Tensor, device: str) -> Tensor:
+    result.device = device if result.library == "torch" else ""
+    return result
+
+
+def _moved(call: Call, tensor: Tensor, values: list[Value]) -> str:
+    """The device after `.to(…)` and the like; "" if it can't be told."""
+    name = call.name.removeprefix("Tensor.")
+    if name in ("cpu", "cuda", "xpu", "mps"):
+        return name
+    device = tensor.device
+    for value in (*values, *(v for k, v in call.given.items() if k == "device")):
+        if isinstance(value, Tensor):
+            device = value.device
+        elif isinstance(value, Const) and type(value.value) is int:
+            device = "cuda"
+        elif isinstance(value, Const) and type(value.value) is not str:
+            continue
+        elif not dtype_named(value):
+            device = device_of(value)
+    return device
+
+
 @operation("input, *given, other=None", "Tensor.to", "Tensor.type", "Tensor.type_as", "Tensor.cuda", "Tensor.cpu",
            "Tensor.pin_memory", "Tensor.share_memory_", "Tensor.xpu", "Tensor.mps")  # fmt: skip
 def _to(call: Call) -> Value:
     """To a device, a dtype, or as another tensor is."""
     machine, tensor = call.machine, call.tensor()
     values = [*call.many, *(v for k, v in call.given.items() if k in ("dtype", "other"))]
+    device = _moved(call, tensor, values)
     if call.has("memory_format"):
         machine.write(machine.modes, "memory_format", True)
         raise Untold
     if not values and call.name.endswith(".type"):
         return Unknown(False, hint="str")
     if call.name.endswith((".cuda", ".cpu", ".pin_memory", ".share_memory_", ".xpu", ".mps")):
-        return passed(machine, tensor)
+        return placed(passed(machine, tensor), device)
     for value in values:
         if isinstance(value, Tensor):
-            return retyped(machine, tensor, value.dtype)
+            return placed(retyped(machine, tensor, value.dtype), device)
         if dtype := dtype_named(value) or legacy_named(value):
-            return retyped(machine, tensor, dtype)
+            return placed(retyped(machine, tensor, dtype), device)
     if any(_may_be_dtype(node, value) for node, value in _written(call.arguments)):
-        return retyped(machine, tensor, "")
-    return passed(machine, tensor)
+        return placed(retyped(machine, tensor, ""), device)
+    return placed(passed(machine, tensor), device)
 
 
 def _written(arguments: Arguments) -> Iterable[tuple[ast.expr, Value]]:

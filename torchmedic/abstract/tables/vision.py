@@ -191,9 +191,8 @@ def _with_hw(machine: Machine, value: Value, height: Size, width: Size) -> Value
     if isinstance(value, Object) and value.type == IMAGE:
         return resized(value, height, width)
     if isinstance(value, Tensor) and value.shape and len(value.shape) >= 2:
-        return Tensor(
-            False, shape=(*value.shape[:-2], height, width), dtype=value.dtype, made=value.made
-        )
+        shape = (*value.shape[:-2], height, width)
+        return Tensor(False, shape=shape, dtype=value.dtype, device=value.device, made=value.made)
     return machine.unknown(value)
 
 
@@ -219,7 +218,7 @@ def _to_tensor(machine: Machine, value: Value, keeps_bytes: bool) -> Value:
         dtype = "uint8" if keeps_bytes else "float32" if channels is not None else ""
         first = Size.of(channels) if channels is not None else Size.fresh("channels")
         sizes = (first, value.state["height"], value.state["width"])
-        return Tensor(False, shape=sizes, dtype=dtype, made=machine.place())
+        return Tensor(False, shape=sizes, dtype=dtype, device="cpu", made=machine.place())
     shape: tuple[Size, ...] | None
     if isinstance(value, Tensor) and value.library == "numpy":
         dtype = "float32" if value.dtype == "uint8" and not keeps_bytes else value.dtype
@@ -229,7 +228,7 @@ def _to_tensor(machine: Machine, value: Value, keeps_bytes: bool) -> Value:
         elif value.shape is not None and len(value.shape) == 3:
             shape = (value.shape[2], *value.shape[:2])
         place = value.made if dtype == value.dtype else machine.place()
-        return Tensor(False, shape=shape, dtype=dtype, made=place)
+        return Tensor(False, shape=shape, dtype=dtype, device="cpu", made=place)
     return machine.unknown(value)
 
 
@@ -338,7 +337,7 @@ def _grayscale(machine: Machine, thing: Object, arguments: Arguments) -> Value:
         return picture(count, *sizes)
     assert isinstance(value, Tensor) and value.shape is not None
     shape = (*value.shape[:-3], Size.of(count), *sizes) if len(value.shape) >= 3 else None
-    return Tensor(False, shape=shape, dtype=value.dtype, made=value.made)
+    return Tensor(False, shape=shape, dtype=value.dtype, device=value.device, made=value.made)
 
 
 @called("lambd", f"{HOME}Lambda")

@@ -9,6 +9,7 @@ from torchmedic.observed import Failure, Frame, Source
 from torchmedic.observed.origin import Origin, origins
 from torchmedic.observed.project import Defined, Project
 from torchmedic.observed.settings import own_attribute
+from torchmedic.rules._devices import inputs, is_portable, kept_as, spelled
 from torchmedic.rules._flow import method_calls, value_of
 from torchmedic.rules._place import added_argument, answer, failing_expression
 
@@ -75,6 +76,7 @@ rule = Rule(
     messages=(
         "but found at least two devices, {one} and {other}!",
         "Tensor on device {one} is not on the expected device {other}!",
+        "but got {arg} is on {one}, different from other tensors on {other} (when checking argument",
         "but got {arg} is on {one}, different from other tensors on {other}",
         "Expected object of backend {one:word} but got backend {other:word} for",
         "Expected object of device type {one:word} but got device type {other:word} for",
@@ -186,7 +188,8 @@ def devices_disagree(failure: Failure) -> Iterator[Diagnosis]:
         return
     if reading.variant.name == "" and not _are_devices(reading.facts):
         return
-    at, fixes, evidence = _change(failure)
+    told = [_place(str(reading.facts.get(name, ""))) for name in ("one", "other")]
+    at, fixes, evidence = _change(failure, {name for name in told if name})
     yield answer(rule, failure, reading, at, fixes, evidence)
 
 
@@ -209,15 +212,16 @@ def _place(name: str) -> str:
 Change = tuple[Span | None, tuple[Fix, ...], tuple[Evidence, ...]]
 
 
-def _change(failure: Failure) -> Change:
+def _change(failure: Failure, told: set[str]) -> Change:
+    """`told`: the devices that the message names."""
     found = failing_expression(failure) if failure.is_live else None
     if found is None:
         return None, (), ()
     source, frame, node = found
     held = _held(source, frame, node)
     layer = failure.failing
-    home = next((t.device for t in layer.parameters.values()), None) if layer else None
-    devices = {device for _, device in held} | ({home} if home else set())
+    home = next((t.device for t in layer.parameters.values() if t.device), None) if layer else None
+    devices = {device for _, device in held} | ({home} if home else told)
     if len(devices) < 2:
         return None, (), ()
     evidence = [
@@ -231,13 +235,16 @@ def _change(failure: Failure) -> Change:
     if home == "cpu":
         moved = _model(failure, next(d for d in devices if d != "cpu"))
         return (*moved, tuple(evidence)) if moved else (None, (), tuple(evidence))
-    for argument, device in held:
-        if device == "cpu":
-            target = home or next(d for d in devices if d != "cpu")
-            others = [n for n, d in held if d == target]
-            at, fixes = _left_behind(failure, source, frame, argument, others, target)
-            return at, fixes, tuple(evidence)
-    return None, (), tuple(evidence)
+    left = [n for n, device in held if device == "cpu"]
+    if not left:
+        return None, (), tuple(evidence)
+    target = home or next(d for d in devices if d != "cpu")
+    others = [source.code(n) for n, d in held if d == target] or inputs(source, frame, node, target)
+    found_at = [_left_behind(failure, source, frame, n, others, target) for n in left]
+    first, *rest = [fixes[0] for _, fixes in found_at]
+    edits = dict.fromkeys((*first.edits, *(e for fix in rest for e in fix.edits)))
+    at, fixes = found_at[0]
+    return at, (first._replace(edits=tuple(edits)), *fixes[1:]), tuple(evidence)
 
 
 def _held(source: Source, frame: Frame, node: ast.expr) -> list[tuple[ast.expr, str]]:
@@ -247,7 +254,7 @@ def _held(source: Source, frame: Frame, node: ast.expr) -> list[tuple[ast.expr, 
         if isinstance(part, (ast.Name, ast.Attribute)):
             value = value_of(frame, source, part)
             tensors = list(value.tensors()) if value else []
-            if tensors and not isinstance(source.parent(part), ast.Attribute):
+            if tensors and tensors[0].device and not isinstance(source.parent(part), ast.Attribute):
                 found.setdefault(source.code(part), (part, tensors[0].device))
     return list(found.values())
 
@@ -257,12 +264,12 @@ def _left_behind(
     source: Source,
     frame: Frame,
     argument: ast.expr,
-    others: list[ast.expr],
+    others: list[str],
     target: str,
 ) -> tuple[Span, tuple[Fix, ...]]:
     """Where the tensor on the CPU should have been moved: its dropped `.to(…)`, its birth in `forward`, or its use."""
     trail = origins(failure, frame, argument, source)
-    use = source.insert_after(argument, f".to({_spelled(frame, source, others, target)})")
+    use = source.insert_after(argument, f".to({spelled(source, argument, others, target)})")
     at, fixes = source.span(argument), [Fix((use,), _MOVE.fill(text=use.text))]
     dropped = _dropped(source, argument)
     if dropped is not None:
@@ -277,22 +284,12 @@ def _left_behind(
         return kept[0], tuple(fixes)
     born = _born(trail, source, argument)
     if born is not None and born.source is source and others:
-        text = f"device={source.code(others[0])}.device"
+        text = f"device={others[0]}.device"
         assert isinstance(born.node, ast.Call)
         edit = added_argument(source, born.node, text)
         fixes.insert(0, Fix((edit,), _BIRTH.fill(text=text)))
         at = born.at
     return at, tuple(fixes)
-
-
-def _spelled(frame: Frame, source: Source, others: list[ast.expr], target: str) -> str:
-    """The device as the program can say it."""
-    for name in ("device", "DEVICE", "dev"):
-        if name in frame.values or any(
-            isinstance(n, ast.Name) and n.id == name for n in source.nodes(ast.Name)
-        ):
-            return name
-    return f"{source.code(others[0])}.device" if others else f'"{target}"'
 
 
 def _dropped(source: Source, argument: ast.expr) -> ast.Call | None:
@@ -343,7 +340,7 @@ def _born(trail: list[Origin], source: Source, argument: ast.expr) -> Origin | N
 
 
 def _model(failure: Failure, target: str) -> tuple[Span, tuple[Fix, ...]] | None:
-    """The constructor of the model that was never moved."""
+    """The constructor of the model that was never moved, or the attribute that keeps it beside a device."""
     root = failure.root
     for frame in failure.frames:
         source = failure.source(frame.at) if frame.is_user else None
@@ -353,9 +350,15 @@ def _model(failure: Failure, target: str) -> tuple[Span, tuple[Fix, ...]] | None
         value = frame.names.get(source.code(node.func))
         if value is None or value.type.rpartition(".")[2] != root.type:
             continue
-        for origin in origins(failure, frame, node.func, source):
-            if isinstance(origin.node, ast.Call):
-                text = f".to({_spelled(frame, source, [], target)})"
-                edit = origin.source.insert_after(origin.node, text)
-                return origin.at, (Fix((edit,), _MOVE.fill(text=text)),)
+        made = [
+            o for o in origins(failure, frame, node.func, source) if isinstance(o.node, ast.Call)
+        ]
+        places = [(o.source, o.node) for o in made] + kept_as(source, node.func)
+        for where, place in places:
+            device = spelled(where, place, [], target)
+            if device != f'"{target}"' or (place is places[-1][1] and not is_portable(where)):
+                edit = where.insert_after(place, f".to({device})")
+                return where.span(place), (Fix((edit,), _MOVE.fill(text=edit.text)),)
+        if made:
+            return made[0].at, ()
     return None

@@ -242,7 +242,7 @@ def _change(
 
 def _is_refused(tensor: Tensor) -> bool:
     return tensor.library == "torch" and (
-        tensor.requires_grad or not tensor.device.startswith("cpu") or tensor.dtype == "bfloat16"
+        tensor.requires_grad or (tensor.device or "cpu") != "cpu" or tensor.dtype == "bfloat16"
     )
 
 
@@ -270,7 +270,7 @@ def _seen(source: Source, frame: Frame, node: ast.expr) -> tuple[Evidence, ...]:
         code=source.code(node),
         dtype=tensor.dtype,
         shape=show_value(list(tensor.shape)),
-        device=tensor.device,
+        device=tensor.device or "cpu",
         grad=grad.en,
     )
     return (Evidence(text, source.span(node)),)

@@ -1,0 +1,55 @@
+"""How a program names its device, and where it keeps its model."""
+
+from __future__ import annotations
+
+import ast
+
+from torchmedic.observed import Frame, Source
+from torchmedic.observed.scopes import own_nodes
+
+
+def inputs(source: Source, frame: Frame, node: ast.expr, target: str) -> list[str]:
+    """The arguments of the function that are tensors on the target device."""
+    function = source.function_of(node)
+    names = [a.arg for a in function.args.args] if function is not None else []
+    held = [(n, frame.values[n].tensor) for n in names if n in frame.values]
+    return [n for n, tensor in held if tensor is not None and tensor.device == target]
+
+
+def spelled(source: Source, node: ast.expr, others: list[str], target: str) -> str:
+    """The device as the program can say it where the node stands."""
+    function = source.function_of(node)
+    scopes = [source.tree, *([function] if function is not None else ())]
+    known = {a.arg for a in function.args.args} if function is not None else set()
+    for scope in scopes:
+        bound = [n for n in own_nodes(scope) if isinstance(n, ast.Name)]
+        known |= {n.id for n in bound if isinstance(n.ctx, ast.Store) and n.lineno <= node.lineno}
+    for name in ("device", "DEVICE", "dev"):
+        if name in known:
+            return name
+    owner = source.enclosing(node, ast.ClassDef)
+    for part in ast.walk(owner) if owner is not None and "self" in known else ():
+        is_kept = isinstance(part, ast.Attribute) and isinstance(part.ctx, ast.Store)
+        if is_kept and source.code(part) in ("self.device", "self._device"):
+            return source.code(part)
+    return f"{others[0]}.device" if others else f'"{target}"'
+
+
+def kept_as(source: Source, model: ast.expr) -> list[tuple[Source, ast.expr]]:
+    """`model` of `self.model = model`."""
+    owner = source.enclosing(model, ast.ClassDef)
+    code = source.code(model)
+    if owner is None or not code.startswith("self."):
+        return []
+    return [
+        (source, statement.value)
+        for statement in ast.walk(owner)
+        if isinstance(statement, ast.Assign)
+        and any(source.code(t) == code for t in statement.targets)
+        and isinstance(statement.value, (ast.Name, ast.Call, ast.Attribute))
+    ]
+
+
+def is_portable(source: Source) -> bool:
+    """True if the program is for machines without the device as well: its name can't be written down."""
+    return "is_available" in source.text
