@@ -193,7 +193,7 @@ LONG = {
     "functions": TRAINING + "".join(f"def f{i}(x):\n    return f{i - 1}(x) + 1\n" for i in range(20_000)),
     "branches": TRAINING + "".join(f"if a{i}:\n    b{i} = f(b{i - 1})\n" for i in range(20_000)),
     "layers": TRAINING + "net = nn.Sequential(" + "nn.Linear(4, 4), " * 20_000 + ")\nnet(torch.zeros(1, 4))\n",
-    "programs": TRAINING * 600,
+    "programs": TRAINING * 60,
 }  # fmt: skip
 
 
@@ -258,3 +258,10 @@ def test_what_was_seen_before_the_budget_ended_stands() -> None:
     assert not trace.is_complete
     assert [d.rule.code for d in found if d.rule.code == "TM402"] == ["TM402"]
     assert MOST_STEPS < 10**6
+
+
+def test_import_in_a_loop(tmp_path: Path) -> None:
+    """The module's own statements are in no loop."""
+    (tmp_path / "names.py").write_text("found = []\nfound.append(1)\n", "utf-8")
+    text = "for name in open('names.txt'):\n    import names\n    names.found.append(name)\n"
+    assert is_ours(looked_at(tmp_path / "main.py", text.encode())) == []

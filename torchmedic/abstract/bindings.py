@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 
-from torchmedic.abstract.expressions import Expressions, data_of
+from torchmedic.abstract.comprehensions import Comprehensions
 from torchmedic.abstract.growth import changed
 from torchmedic.abstract.machine import joined
-from torchmedic.abstract.operators import way_back_of
+from torchmedic.abstract.operators import data_of, way_back_of
 from torchmedic.abstract.values import (
     Choice,
     Class,
@@ -21,7 +21,7 @@ from torchmedic.abstract.values import (
 )
 
 
-class Bindings(Expressions):
+class Bindings(Comprehensions):
     """Assignments."""
 
     def assign(self, target: ast.expr, value: Value) -> None:

@@ -93,10 +93,11 @@ class Imports(Notes):
         )
         self._namespaces[path] = found
         loops, self.loops = self.loops, []
+        growths, self.growths = self.growths, []
         try:
             self._execute_file(found)
         finally:
-            self.loops = loops
+            self.loops, self.growths = loops, growths
         return found
 
     def imported(self, name: str, level: int) -> Value:
