@@ -206,7 +206,7 @@ class Calls(Definitions):
     ) -> Value:
         frame = Frame(function.source, function.scope, local, function, function.closure)
         frame.on_yield = on_yield
-        is_generator = on_yield is None and function.node in function.source.generators
+        is_generator = on_yield is None and function.source.yields(function.node)
         if is_generator:
             frame.yielded = []
         exits, self._exits = self._exits, []

@@ -29,32 +29,33 @@ from torchmedic.abstract.values import (
 )
 
 MOST_CHOICES = 4
+_NUMBERS = {Const, Number}
+# Of these it may be told later which one it is. Of constants only None.
+_CHOSEN = {Object, Class, Function, External, Bound, Namespace, Tensor, Sequence, Dict, Const}
 _KNOWN = (Data, Const, Number)  # what can hide no layer
 
 
 def join_values(values: Many[Value]) -> Value:
     """What is true of all of them. Equal constants stay; objects become a `Choice`; what differs is unknown."""
-    flat: list[Value] = []
+    distinct_ones: dict[int, Value] = {}
     for value in values:
         for one in value.values if isinstance(value, Choice) else (value,):
-            if not any(one is other for other in flat):
-                flat.append(one)
+            distinct_ones[id(one)] = one
+    flat = list(distinct_ones.values())
     if len(flat) == 1:
         return flat[0]
-    if all(isinstance(v, (Const, Number)) for v in flat):
+    kinds = {type(v) for v in flat}
+    if kinds <= _NUMBERS:
         return _numbers(flat)
-    if all(isinstance(v, Tensor) for v in flat):
-        return _tensors([v for v in flat if isinstance(v, Tensor)])
-    if all(isinstance(v, Sequence) for v in flat):
-        return _sequences([v for v in flat if isinstance(v, Sequence)])
-    if all(isinstance(v, Dict) for v in flat):
-        return _dicts([v for v in flat if isinstance(v, Dict)])
-    things = (Object, Class, Function, External, Bound, Namespace)
-    is_none = [isinstance(v, Const) and v.value is None for v in flat]
-    if len(flat) <= MOST_CHOICES and all(
-        none or isinstance(v, (*things, Tensor, Sequence, Dict))
-        for v, none in zip(flat, is_none, strict=True)
-    ):
+    if len(kinds) == 1:
+        if Tensor in kinds:
+            return _tensors([v for v in flat if isinstance(v, Tensor)])
+        if Sequence in kinds:
+            return _sequences([v for v in flat if isinstance(v, Sequence)])
+        if Dict in kinds:
+            return _dicts([v for v in flat if isinstance(v, Dict)])
+    is_known = all(v.value is None for v in flat if isinstance(v, Const))
+    if len(flat) <= MOST_CHOICES and kinds <= _CHOSEN and is_known:
         return Choice(tuple(flat))
     if (device := either_device(flat)) is not None:
         return device

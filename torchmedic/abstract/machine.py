@@ -347,7 +347,10 @@ def _merged(key: object, values: list[Any]) -> Any:
 def joined(values: list[Any]) -> Any:
     """One value for several that are possible: equal ones stay, objects become a choice, the rest is unknown."""
     first = values[0]
-    if all(v is first for v in values):
+    for value in values:
+        if value is not first:
+            break
+    else:
         return first
     known = [v for v in values if v is not MISSING]
     if len(known) < len(values) and known:

@@ -11,7 +11,7 @@ import tokenize
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import cached_property, lru_cache
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from torchmedic.model import Edit, Span
 
@@ -75,6 +75,7 @@ class Source:
         self.tree = ast.parse(text)
         self.lines = lines_of(text)
         self._spans: dict[ast.AST, Span] = {}
+        self._yields: dict[ast.AST, bool] = {}
 
     @cached_property
     def imported(self) -> dict[str, str]:
@@ -120,17 +121,14 @@ class Source:
                     waiting.append(value)
         return parents, nodes
 
-    @cached_property
-    def generators(self) -> frozenset[ast.AST]:
-        """The functions whose own body has a `yield`."""
-        if "yield" not in self.text:
-            return frozenset()
-        scopes = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
-        return frozenset(
-            owner
-            for node in self.nodes(ast.Yield, ast.YieldFrom)
-            if (owner := self.enclosing(node, *scopes)) is not None
-        )
+    def yields(self, function: Function | ast.Lambda) -> bool:
+        """True if the function's own body has a `yield`."""
+        known = self._yields.get(function)
+        if known is None:
+            lines = self.lines[function.lineno - 1 : function.end_lineno]
+            known = any("yield" in line for line in lines) and _holds_yield(function)
+            self._yields[function] = known
+        return known
 
     def name(self, node: ast.AST | None) -> str | None:
         """`F.relu` -> 'torch.nn.functional.relu'; None if it is not a dotted name."""
@@ -264,6 +262,16 @@ class Source:
         newline = "\r\n" if self.lines and self.lines[0].endswith("\r\n") else "\n"
         indent = self.line(here.line)[: here.column]
         return Edit(Span(self.path, here.line, 0, here.line, 0), f"{indent}{statement}{newline}")
+
+
+def _holds_yield(function: ast.AST) -> bool:
+    waiting = list(ast.iter_child_nodes(function))
+    for node in waiting:
+        if isinstance(node, (ast.Yield, ast.YieldFrom)):
+            return True
+        if not isinstance(node, (*get_args(Function), ast.ClassDef, ast.Lambda)):
+            waiting += ast.iter_child_nodes(node)
+    return False
 
 
 def _contains(outer: Span, inner: Span) -> bool:

@@ -181,7 +181,9 @@ _HERE = Text(en="float16 from here on", ko="여기부터 float16입니다")
 
 @rule.on(Trace)
 def unscaled(trace: Trace) -> Iterator[Diagnosis]:
-    if has_other_duties(trace) or any(_SCALES.search(s.text) for s in trace.sources.values()):
+    if not any(trace.of("backward")) or has_other_duties(trace):
+        return
+    if any(_SCALES.search(s.text) for s in trace.sources.values()):
         return
     for timeline in timelines(trace):
         found = distinct(e for e in timeline.of("backward") if _region(timeline, e) is not None)

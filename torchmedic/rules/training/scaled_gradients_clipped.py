@@ -134,7 +134,7 @@ _TITLE = Text(
 
 @rule.on(Trace)
 def clipped(trace: Trace) -> Iterator[Diagnosis]:
-    if has_other_duties(trace) or is_by_hand(trace):
+    if not any(trace.of("scale")) or has_other_duties(trace) or is_by_hand(trace):
         return
     seen = set()
     for timeline in timelines(trace):

@@ -129,7 +129,7 @@ _TITLE = Text(
 
 @rule.on(Trace)
 def stepped_directly(trace: Trace) -> Iterator[Diagnosis]:
-    if has_other_duties(trace) or is_by_hand(trace):
+    if not any(trace.of("scale")) or has_other_duties(trace) or is_by_hand(trace):
         return
     if any(is_scaled_step(e) for e in trace.of("step")) or any(trace.of("unscale")):
         return
