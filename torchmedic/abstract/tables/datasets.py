@@ -182,29 +182,3 @@ for _kind in ("Sequential", "SubsetRandom", "Random", "WeightedRandom"):
     @method(f"{HOME}{_kind}Sampler", "__iter__")
     def _walked(machine: Machine, thing: Object, arguments: Arguments) -> Value:
         return Iterator(lambda: Number(Size.fresh("index")))
-
-
-# --- batches of unequal sequences
-
-
-@function("torch.nn.utils.rnn.pad_sequence")
-def _pad_sequence(machine: Machine, arguments: Arguments) -> Value:
-    """(count, longest, *) with `batch_first=True`, else (longest, count, *)."""
-    given = arguments.get(0, "sequences")
-    is_first = machine.truth(arguments.get(1, "batch_first") or Const(False))
-    if not isinstance(given, Sequence):
-        return machine.derived(given or Unknown())
-    parts = list(given.items) if given.is_exact else [given.rest or Unknown()]
-    tensors = [p for p in parts if isinstance(p, Tensor)]
-    if not tensors or len(tensors) < len(parts):
-        return machine.derived(*parts)
-    dtypes = {t.dtype for t in tensors}
-    dtype = dtypes.pop() if len(dtypes) == 1 else ""
-    tails = {t.shape[1:] if t.shape else None for t in tensors}
-    tail = tails.pop() if len(tails) == 1 else None
-    if tail is None or is_first is None or given.size is None:
-        return machine.derived(*tensors, dtype=dtype)
-    longest = {t.shape[0] for t in tensors if t.shape}
-    length = longest.pop() if given.is_exact and len(longest) == 1 else Size.fresh("longest")
-    sizes = (given.size, length) if is_first else (length, given.size)
-    return machine.derived(*tensors, shape=(*sizes, *tail), dtype=dtype)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from torchmedic.abstract.registry import constructor, function, method
+from torchmedic.abstract.registry import called, constructor, function, method
 from torchmedic.abstract.tables.events import constant, drawn
 from torchmedic.abstract.values import Arguments, Const, External, Object, Unknown, Value
 
@@ -98,6 +98,20 @@ def _partial(machine: Machine, arguments: Arguments) -> Value:
     made = Object(type="functools.partial")
     made.state["arguments"] = arguments
     return made
+
+
+@called("", "functools.partial")
+def _call_partial(machine: Machine, thing: Object, arguments: Arguments) -> Value:
+    held = thing.state.get("arguments")
+    if not isinstance(held, Arguments) or not held.args:
+        return machine.unknown(thing, *arguments.all())
+    whole = Arguments(
+        arguments.node,
+        [*held.args[1:], *arguments.args],
+        {**held.keywords, **arguments.keywords},
+        held.is_complete and arguments.is_complete,
+    )
+    return machine.call(held.args[0], whole)
 
 
 @function("builtins.vars")
