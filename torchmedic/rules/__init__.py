@@ -32,13 +32,16 @@ class Rules(MutableMapping[str, Rule]):
         found = walk_packages(folders, f"{package}.")
         self._waiting = {info.name: getattr(info.module_finder, "path", "") for info in found}
         self._rules: dict[str, Rule] = {}
+        self._imported: set[type] = set()  # kinds of observations whose rules are there
 
     def of(self, kind: type) -> list[Rule]:
         """The rules with a detector for observations of that kind.
 
         A module whose text doesn't name the kind has none, and stays unread: `explain` needs no rule about sources.
         """
-        self._import([name for name in self._waiting if self._may_read(name, kind)])
+        if kind not in self._imported:
+            self._import([name for name in self._waiting if self._may_read(name, kind)])
+            self._imported.add(kind)
         return [rule for rule in self._rules.values() if kind in rule.detectors]
 
     def _may_read(self, name: str, kind: type) -> bool:

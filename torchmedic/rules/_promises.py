@@ -109,6 +109,8 @@ def window(trace: Trace, promise: Promise) -> tuple[Reading, str] | None:
             continue
         source = trace.source_of(read.index_at)
         node = source.at(read.index_at, ast.expr)
+        if isinstance(node, ast.Name):
+            continue  # whoever hands it over adds: dataset-index-shifted
         function = source.function_of(node) if node is not None else None
         items = parameters(function)[1:2] if function is not None else []
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
