@@ -6,7 +6,7 @@ import ast
 
 from torchmedic.abstract.comprehensions import Comprehensions
 from torchmedic.abstract.growth import changed
-from torchmedic.abstract.machine import joined
+from torchmedic.abstract.machine import MISSING, joined
 from torchmedic.abstract.operators import data_of, way_back_of
 from torchmedic.abstract.values import (
     Choice,
@@ -19,6 +19,10 @@ from torchmedic.abstract.values import (
     Unknown,
     Value,
 )
+
+# What a layer of the library computes with: another one may have another size.
+_REPLACED = ("weight", "bias", "forward", "in_features", "out_features", "in_channels", "out_channels", "stride", "padding",
+             "kernel_size", "dilation", "groups", "normalized_shape")  # fmt: skip
 
 
 class Bindings(Comprehensions):
@@ -55,12 +59,16 @@ class Bindings(Comprehensions):
                     old = one.attributes.get(name)
                     self.write(one.attributes, name, joined([old, value]) if old else value)
         elif isinstance(thing, (Object, Class)):
+            if isinstance(thing, Object) and name in _REPLACED and thing.type.startswith("torch."):
+                self.write(thing.state, "is_changed", True)
             self.write(thing.attributes, name, value)
         elif isinstance(thing, Unknown):
             self.leak(value)
         elif isinstance(thing, Tensor) and name == "requires_grad":
             self.require_grad(thing, self.truth(value))
         elif isinstance(thing, Tensor) and name == "data" and isinstance(value, Tensor):
+            for module in [self.parts[i] for i in thing.owners if i in self.parts]:
+                self.write(module.state, "is_changed", True)
             for field in ("shape", "dtype", "strides", "is_contiguous", "device"):
                 self.set(thing, field, getattr(value, field))
 
@@ -120,8 +128,11 @@ class Bindings(Comprehensions):
         else:
             self.write(holder.state, "is_open", True)
 
-    def blurred(self, holder: Value) -> None:
-        """The container has other items by now, it can't be told which, nor how many."""
+    def blurred(self, holder: Value, target: ast.expr | None = None) -> None:
+        """The container has other items by now, it can't be told which, nor how many. `target`: what `del` names."""
+        if isinstance(target, ast.Attribute) and isinstance(holder, (Object, Class)):
+            self.write(holder.attributes, target.attr, MISSING)
+            return
         if isinstance(holder, Sequence):
             changed(self, holder, is_append=False)
             self.set(holder, "is_part", True)
@@ -129,6 +140,9 @@ class Bindings(Comprehensions):
             self.set(holder, "rest", self.either(parts) if parts else Unknown())
             self.set(holder, "length", None)
             self.set(holder, "items", ())
+        elif isinstance(holder, Object):
+            self.write(holder.state, "is_open", True)
+            self.write(holder.state, "is_shuffled", True)
         elif isinstance(holder, Dict) and holder.rest is None:
             values = list(holder.items.values())
             self.set(holder, "rest", self.either(values) if values else Unknown())

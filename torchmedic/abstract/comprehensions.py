@@ -18,7 +18,10 @@ class Comprehensions(Expressions):
         return self._comprehension(node.generators, node.elt, "list")
 
     def _generatorexp(self, node: ast.GeneratorExp) -> Value:
-        return self._comprehension(node.generators, node.elt, "tuple")
+        found = self._comprehension(node.generators, node.elt, "tuple")
+        if isinstance(found, Sequence):
+            found.is_once = True
+        return found
 
     def _setcomp(self, node: ast.SetComp) -> Value:
         from torchmedic.abstract.joins import distinct

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from torchmedic.abstract.choices import chooses_by_data
 from torchmedic.abstract.machine import MISSING, Flow
 from torchmedic.abstract.operators import Operators, data_of, from_size, is_soft, size_of
 from torchmedic.abstract.values import (
@@ -123,6 +124,8 @@ class Expressions(Operators):
     def attribute(self, value: Value, name: str) -> Value:
         """The attribute as Python would find it."""
         if isinstance(value, External):
+            if name in ("is_floating_point", "is_complex", "is_signed", "itemsize"):
+                return Unknown(False)  # of a dtype
             return self.external(f"{value.name}.{name}")
         if isinstance(value, Namespace):
             return self._held(value.scope.get(name, MISSING), name)
@@ -181,7 +184,10 @@ class Expressions(Operators):
             return work
 
         at = self.span(node)
+        chooses = chooses_by_data(node.test)
+        self.guards += chooses
         arms = [self.arm(Branch(at, i), take(b)) for i, b in enumerate((node.body, node.orelse))]
+        self.guards -= chooses
         self.join(arms)
         return self.either(values)
 
@@ -194,7 +200,10 @@ class Expressions(Operators):
         return self._collected(node.elts, "list")
 
     def _set(self, node: ast.Set) -> Value:
-        return self._collected(node.elts, "set")
+        from torchmedic.abstract.joins import distinct
+
+        found = self._collected(node.elts, "set")
+        return distinct(found) if isinstance(found, Sequence) else found
 
     def _collected(self, nodes: list[ast.expr], kind: str) -> Value:
         items: list[Value] = []

@@ -71,6 +71,7 @@ class Frame:
     on_yield: Callable[[Value], None] | None = None
     global_names: frozenset[str] = frozenset()
     nonlocal_names: frozenset[str] = frozenset()
+    is_chosen: bool = False  # a condition about the values decided whether it is still executed
 
     @property
     def qualname(self) -> str:
@@ -304,6 +305,8 @@ class State:
     def is_new_failure(self, kind: str) -> bool:
         """True once for each place, and not in a `try`: what fails there may be meant."""
         if self.guards or len(self.failures) >= MOST_FAILURES:
+            return False
+        if any(frame.is_chosen for frame in self.frames):
             return False
         for branches, frames, exits in self.strict:
             if len(self.branches) > branches or exits or any(f.exits for f in self.frames[frames:]):

@@ -178,11 +178,15 @@ class Modules(Reach):
         finally:
             self._active.pop()
         row.output = result
+        if module.cls is not None and module.state.get("is_changed"):
+            result = self.unknown(result)  # by a hook
         if is_root and not module.state.get("is_loss"):
             self._tag(result, number)
         return result
 
     def _forward(self, module: Object, arguments: Arguments) -> Value:
+        if module.cls is not None and isinstance(own := module.attributes.get("forward"), Value):
+            return self.call(own, arguments)
         if module.cls is not None and (forward := self.own_method(module, "forward")):
             return self.call_function(forward, arguments, module)
         for kind in module.kinds:

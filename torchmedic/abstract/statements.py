@@ -11,6 +11,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from torchmedic.abstract.bindings import Bindings
+from torchmedic.abstract.choices import chooses_by_data, expects_failure
 from torchmedic.abstract.expressions import is_soft, size_of
 from torchmedic.abstract.growth import growing
 from torchmedic.abstract.machine import Arm, Flow, Writes, is_dull, joined
@@ -141,8 +142,8 @@ class Statements(Bindings):
         for target in node.targets:
             if isinstance(target, ast.Name) and target.id in self.frame.local:
                 self.write(self.frame.local, target.id, Unknown())
-            elif isinstance(target, ast.Subscript):
-                self.blurred(self.evaluate(target.value))
+            elif isinstance(target, (ast.Subscript, ast.Attribute)):
+                self.blurred(self.evaluate(target.value), target)
 
     def _do_assert(self, node: ast.Assert) -> Flow | None:
         test = self.evaluate(node.test)
@@ -161,7 +162,17 @@ class Statements(Bindings):
         truth = None if is_soft(test) else self.truth(test)
         if truth is not None:
             return self.body(node.body if truth else node.orelse)
-        return self.branched(node, [lambda: self.body(node.body), lambda: self.body(node.orelse)])
+        work = [lambda: self.body(node.body), lambda: self.body(node.orelse)]
+        if not chooses_by_data(node.test):
+            return self.branched(node, work)
+        frame, before = self.frame, len(self.frame.exits)
+        self.guards += 1
+        try:
+            flow = self.branched(node, work)
+        finally:
+            self.guards -= 1
+        frame.is_chosen = frame.is_chosen or len(frame.exits) > before
+        return flow
 
     def branched(self, node: ast.stmt, arms: list[Callable[[], Flow]]) -> Flow:
         """Executes every arm from the same state. What ends in `return` or `break` joins where that leads."""
@@ -309,6 +320,12 @@ class Statements(Bindings):
             return self.body(body)
         first, *rest = items
         manager = self.evaluate(first.context_expr)
+        if expects_failure(first.context_expr):
+            self.guards += 1
+            try:
+                return self._within(rest, body)
+            finally:
+                self.guards -= 1
         flow = Flow.NEXT
 
         def inside(value: Value) -> None:

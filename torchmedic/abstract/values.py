@@ -146,6 +146,7 @@ class Sequence(Value):
         self.content = Content(items, rest, length)
         self.owners = owners
         self.escaped = False
+        self.is_once = False  # an iterator: what was walked is gone
         self.is_part = False
 
     @property

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from torchmedic.abstract.expressions import is_soft
 from torchmedic.abstract.growth import changed
+from torchmedic.abstract.machine import integer
 from torchmedic.abstract.registry import constructor, method
 from torchmedic.abstract.values import (
     Arguments,
@@ -85,9 +86,13 @@ def _pop(machine: Machine, thing: Object, arguments: Arguments) -> Value:
     held: Sequence = _as_sequence(thing)
     changed(machine, held, is_append=False)
     machine.set(held, "is_part", True)
-    if held.is_exact and held.items and not arguments.args and not machine.loops:
-        machine.set(held, "items", held.items[:-1])
-        return held.items[-1] if held.items else Unknown()
+    place = integer(arguments.args[0]) if arguments.args else -1
+    count = len(held.items) if held.is_exact and not machine.loops else 0
+    if place is not None and -count <= place < count:
+        taken, kept = held.items[place], list(held.items)
+        del kept[place]
+        machine.set(held, "items", tuple(kept))
+        return taken
     parts = [*held.items, *([held.rest] if held.rest else [])]
     rest = machine.either(parts) if parts else Unknown()
     machine.set(held, "rest", rest)

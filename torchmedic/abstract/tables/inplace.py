@@ -212,6 +212,8 @@ def _unknown(*names: str) -> None:
     """What may change the tensor's shape or dtype in a way that isn't followed."""
 
     def work(machine: Machine, tensor: Tensor, arguments: Arguments) -> Value:
+        for module in [machine.parts[i] for i in tensor.owners if i in machine.parts]:
+            machine.write(module.state, "is_changed", True)
         machine.set(tensor, "shape", None)
         machine.set(tensor, "strides", None)
         machine.set(tensor, "is_contiguous", None)
@@ -240,6 +242,8 @@ def augmented(machine: Machine, op: ast.operator, tensor: Tensor, other: Value) 
         arithmetic_into(call, name, tensor, other)
     except (Untold, Refused):
         write_into(machine, tensor, other)
+    if machine.modes["grad"] is False:
+        return tensor  # it stays the leaf, or the result, that it was
     result = machine.derived(tensor, other, shape=tensor.shape, dtype=tensor.dtype)
     result.is_contiguous, result.strides = tensor.is_contiguous, tensor.strides
     if isinstance(other, Unknown) and tensor.dtype and is_integral(tensor.dtype):

@@ -38,9 +38,14 @@ def items(machine: Machine, value: Value) -> tuple[list[Value], bool]:
     """The items that a loop walks, and whether these are all: two stand for many."""
     if isinstance(value, Sequence):
         if value.is_exact:
-            if len(value.items) <= UNROLLED:
-                return list(value.items), True
-            return list(value.items[:2]), False
+            found = list(value.items)
+            if value.is_once:
+                machine.blurred(value)
+            if value.kind == "set" and len(found) > 1:
+                return [machine.either(found)] * 2, False  # in whatever order
+            if len(found) <= UNROLLED:
+                return found, True
+            return found[:2], False
         rest = value.rest or Unknown()
         return [rest, rest], False
     if isinstance(value, Iterator):
@@ -61,8 +66,8 @@ def items(machine: Machine, value: Value) -> tuple[list[Value], bool]:
     if isinstance(value, Object):
         return _object_items(machine, value)
     if isinstance(value, Choice):
-        found = [items(machine, v)[0] for v in value.values if not isinstance(v, Const)]
-        first = [column[0] for column in found if column]
+        walks = [items(machine, v)[0] for v in value.values if not isinstance(v, Const)]
+        first = [walk[0] for walk in walks if walk]
         return [machine.either(first)] * 2 if first else [machine.unknown(value)] * 2, False
     return [machine.unknown(value), machine.unknown(value)], False
 
@@ -72,6 +77,9 @@ def _object_items(machine: Machine, value: Object) -> tuple[list[Value], bool]:
     if walk is not None:
         return items(machine, machine.call_function(walk, _none(machine), value))
     if value.items:
+        is_all = not value.state.get("is_shuffled")
+        if not is_all:
+            return [machine.unknown(*value.items), machine.unknown(*value.items)], False
         if value.type == "torch.nn.ModuleDict":
             return [Const(k) for k in value.keys], True
         return list(value.items), True
@@ -193,6 +201,8 @@ def note_read(machine: Machine, value: Value, key: Value) -> None:
 
 
 def _child(machine: Machine, value: Object, key: Value) -> Value:
+    if value.state.get("is_shuffled"):
+        return machine.unknown(*value.items)
     if isinstance(key, Const) and value.items:
         if type(key.value) is int and -len(value.items) <= key.value < len(value.items):
             return value.items[key.value]

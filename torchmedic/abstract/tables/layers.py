@@ -50,6 +50,7 @@ def parameter(machine: Machine, layer: Object, *sizes: Size | None) -> None:
     dtype = layer.settings.get("dtype")
     is_given = dtype is not None and not (isinstance(dtype, Const) and dtype.value is None)
     name = dtype_named(dtype) if is_given else default_float(machine)
+    machine.parts[layer.id] = layer
     weight = Tensor(
         True, shape=shape, dtype=name, is_leaf=True, is_parameter=True, owners=frozenset({layer.id})
     )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from torchmedic.abstract.program import Machine
 
 
-@module_method("train")
+@module_method("train", "super.train")
 def _train(machine: Machine, module: Object, arguments: Arguments) -> Value:
     mode = arguments.get(0, "mode")
     training = machine.truth(mode) if mode is not None else True
@@ -40,7 +40,7 @@ def _train(machine: Machine, module: Object, arguments: Arguments) -> Value:
     return module
 
 
-@module_method("eval")
+@module_method("eval", "super.eval")
 def _eval(machine: Machine, module: Object, arguments: Arguments) -> Value:
     machine.set_mode(module, False)
     machine.emit(
@@ -148,8 +148,15 @@ def _state_dict(machine: Machine, module: Object, arguments: Arguments) -> Value
     return Dict({}, Tensor(False, dtype="", is_parameter=True))
 
 
-@module_method("load_state_dict", "register_forward_hook", "register_full_backward_hook", "register_forward_pre_hook",
-               "get_parameter", "get_submodule", "extra_repr", "buffers", "named_buffers", "get_buffer")  # fmt: skip
+@module_method("register_forward_hook", "register_forward_pre_hook")
+def _hook(machine: Machine, module: Object, arguments: Arguments) -> Value:
+    """It may change what goes in or comes out."""
+    machine.write(module.state, "is_changed", True)
+    return Unknown(False)
+
+
+@module_method("load_state_dict", "register_full_backward_hook",
+               "get_parameter", "extra_repr", "buffers", "named_buffers", "get_buffer")  # fmt: skip
 def _other(machine: Machine, module: Object, arguments: Arguments) -> Value:
     if machine.name_of(arguments.node).endswith("load_state_dict"):
         machine.emit("load", module, machine.name_of(arguments.node), inside=machine.inside(module))
@@ -183,6 +190,8 @@ def _apply(machine: Machine, module: Object, arguments: Arguments) -> Value:
 @module_method("register_buffer", "register_parameter", "add_module", "register_module")
 def _register(machine: Machine, module: Object, arguments: Arguments) -> Value:
     name, value = arguments.get(0, "name"), arguments.get(1, "tensor", "param", "module")
+    if module.items:
+        machine.blurred(module)
     if isinstance(name, Const) and isinstance(name.value, str):
         machine.write(module.attributes, name.value, value or Const(None))
         if isinstance(value, Tensor):
@@ -192,8 +201,26 @@ def _register(machine: Machine, module: Object, arguments: Arguments) -> Value:
     return Const(None)
 
 
-@module_method("append", "extend", "insert", "update")
+@module_method("set_submodule", "get_submodule")
+def _submodule(machine: Machine, module: Object, arguments: Arguments) -> Value:
+    """Whoever asks for a part by its path may put another in its place."""
+    for _, part in list(machine.tree_of(module)):
+        machine.blurred(part)
+    return Unknown()
+
+
+@module_method("insert", "pop", "popitem", "clear", "__delitem__", "__setitem__")
+def _replaced(machine: Machine, module: Object, arguments: Arguments) -> Value:
+    """Other children by now: which, and in what order, isn't told."""
+    machine.blurred(module)
+    return machine.either(list(module.items)) if module.items else Unknown()
+
+
+@module_method("append", "extend", "update")
 def _append(machine: Machine, module: Object, arguments: Arguments) -> Value:
+    if machine.name_of(arguments.node).endswith("update"):
+        machine.blurred(module)
+        return Const(None)
     added = Object(type=module.type)
     if machine.name_of(arguments.node).endswith("append") or (
         len(arguments.args) == 1 and isinstance(arguments.args[0], Object)
@@ -212,6 +239,8 @@ def _append(machine: Machine, module: Object, arguments: Arguments) -> Value:
 @module_method("items", "keys", "values")
 def _entries(machine: Machine, module: Object, arguments: Arguments) -> Value:
     name = machine.name_of(arguments.node).rpartition(".")[2]
+    if module.state.get("is_shuffled"):
+        return Sequence("list", rest=machine.unknown(*module.items))
     if name == "values":
         return Sequence("list", module.items)
     if name == "keys":

@@ -57,6 +57,8 @@ def answered(call: Call, handler: Handler, is_many: bool = False) -> Value:
     try:
         call.check()
         if call.layer is not None:
+            if call.layer.state.get("is_changed"):
+                raise Untold
             check_layer(call)
         return handler(call)
     except (Untold, Refused) as why:

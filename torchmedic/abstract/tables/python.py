@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from torchmedic.abstract.expressions import data_of, from_size, is_soft, size_of
@@ -61,6 +61,13 @@ def _range(machine: Machine, arguments: Arguments) -> Value:
     return Iterator(next_item=lambda: Number(Size.fresh("i")), length=length)
 
 
+def once(items: Iterable[Value]) -> Sequence:
+    """An iterator whose items are known."""
+    made = Sequence("list", tuple(items))
+    made.is_once = True
+    return made
+
+
 def walker(machine: Machine, value: Value) -> tuple[list[Value] | None, Iterator | None]:
     """The items if they are all known, else an iterator over it."""
     if isinstance(value, Iterator):
@@ -88,9 +95,7 @@ def _enumerate(machine: Machine, arguments: Arguments) -> Value:
     first = size_of(start) if start is not None else Size.of(0)
     known, walk = walker(machine, value)
     if known is not None and first is not None:
-        return Sequence(
-            "list", tuple(Sequence("tuple", (from_size(first + i), v)) for i, v in enumerate(known))
-        )
+        return once(Sequence("tuple", (from_size(first + i), v)) for i, v in enumerate(known))
     if walk is None:
         return machine.unknown(value)
 
@@ -113,9 +118,7 @@ def _zip(machine: Machine, arguments: Arguments) -> Value:
     walked = [walker(machine, v) for v in given]
     if walked and all(known is not None for known, _ in walked):
         columns = [known for known, _ in walked if known is not None]
-        return Sequence(
-            "list", tuple(Sequence("tuple", row) for row in zip(*columns, strict=False))
-        )
+        return once(Sequence("tuple", row) for row in zip(*columns, strict=False))
 
     def next_item() -> Value:
         row = [w.next_item() if w else machine.either(list(k or [Unknown()])) for k, w in walked]
@@ -130,34 +133,7 @@ def _zip(machine: Machine, arguments: Arguments) -> Value:
     return Iterator(next_item=next_item, length=length, over=over)
 
 
-@function("builtins.iter", "tqdm.tqdm", "tqdm.auto.tqdm", "tqdm.notebook.tqdm", "tqdm.tqdm_notebook", "tqdm.trange",
-          "builtins.reversed", "rich.progress.track", "itertools.cycle", "itertools.islice")  # fmt: skip
-def _same(machine: Machine, arguments: Arguments) -> Value:
-    value = arguments.get(0, "iterable", "sequence") or Unknown()
-    if isinstance(value, (Const, Number)):
-        return Iterator(next_item=lambda: Number(Size.fresh("i")), length=size_of(value))
-    if isinstance(value, Sequence) and value.is_exact:
-        return value
-    _, walk = walker(machine, value)
-    if walk is None:
-        return value
-    called = machine.name_of(arguments.node).rpartition(".")[2]
-    last = None if called in ("islice", "cycle") else walk.last_item
-    return Iterator(walk.next_item, last, walk.length, walk)
-
-
-@function("builtins.next")
-def _next(machine: Machine, arguments: Arguments) -> Value:
-    value = arguments.get(0) or Unknown()
-    if isinstance(value, Iterator):
-        return value.next_item()
-    found, _ = machine.iterate(value)
-    return found[0] if found else Unknown()
-
-
-@function(
-    "builtins.list", "builtins.tuple", "builtins.set", "builtins.sorted", "builtins.frozenset"
-)
+@function("builtins.list", "builtins.tuple", "builtins.set", "builtins.frozenset")
 def _collect(machine: Machine, arguments: Arguments) -> Value:
     called = machine.name_of(arguments.node)
     kind = "tuple" if called == "tuple" else "set" if called in ("set", "frozenset") else "list"
@@ -236,8 +212,13 @@ def _arithmetic(machine: Machine, arguments: Arguments) -> Value:
     name = arguments.node
     called = ast.unparse(name.func).rpartition(".")[2] if isinstance(name, ast.Call) else ""
     values = arguments.args
+    if "key" in arguments.keywords:
+        candidates = machine.iterate(values[0])[0] if len(values) == 1 else values
+        return machine.either(list(candidates)) if candidates else machine.unknown(*values)
     if len(values) == 1 and isinstance(values[0], Sequence) and values[0].is_exact:
         inner = list(values[0].items)
+        if values[0].is_once:
+            machine.blurred(values[0])
         spread = called in ("max", "min", "sum", "prod")
     else:
         inner, spread = list(values), False
@@ -340,8 +321,8 @@ def _print(machine: Machine, arguments: Arguments) -> Value:
         thing, name, value = arguments.args
         if isinstance(name, Const):
             machine.assign_attribute(thing, str(name.value), value)
-        elif isinstance(thing, Object):
-            machine.write(thing.state, "is_open", True)
+        if isinstance(thing, Object) and (thing.items or not isinstance(name, Const)):
+            machine.blurred(thing)
         return Const(None)
     return Const(None) if isinstance(called, ast.Name) and called.id == "print" else Unknown(False)
 
@@ -369,9 +350,7 @@ def _map(machine: Machine, arguments: Arguments) -> Value:
     work, over = arguments.args
     known, walk = walker(machine, over)
     if known is not None:
-        return Sequence(
-            "list", tuple(machine.call(work, Arguments(arguments.node, [v], {})) for v in known)
-        )
+        return once(machine.call(work, Arguments(arguments.node, [v], {})) for v in known)
     if walk is None:
         return machine.unknown(over)
     return Iterator(

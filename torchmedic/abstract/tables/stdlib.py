@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from torchmedic.abstract.registry import called, constructor, function, method
 from torchmedic.abstract.tables.events import constant, drawn
-from torchmedic.abstract.values import Arguments, Const, External, Object, Unknown, Value
+from torchmedic.abstract.values import Arguments, Const, External, Object, Sequence, Unknown, Value
 
 if TYPE_CHECKING:
     from torchmedic.abstract.program import Machine
@@ -54,10 +54,12 @@ def _typed(name: str, value: object) -> object:
 def _parse_args(machine: Machine, thing: Object, arguments: Arguments) -> Value:
     made = Object(type="argparse.Namespace")
     made.attributes.update(thing.state.get("arguments", {}))
+    given = arguments.get(0, "args")
+    is_empty = isinstance(given, Sequence) and given.is_exact and not given.items
+    if given is not None and not is_empty and not (isinstance(given, Const) and not given.value):
+        made.attributes.update((k, Unknown(False, soft=True, why=k)) for k in made.attributes)
     called = machine.name_of(arguments.node)
     if called.endswith("parse_known_args"):
-        from torchmedic.abstract.values import Sequence
-
         return Sequence("tuple", (made, Sequence("list", rest=Unknown())))
     return made
 

@@ -148,9 +148,11 @@ def _is_read_later(source: Source, receiver: ast.expr) -> bool:
 
 
 def _may_be_meant(source: Source, call: ast.Call) -> bool:
-    """In a `try` or `with`, or alone in a loop: whether it raises, or how long it takes, may be what is asked."""
+    """In a `try` or `with`, alone in a loop, or in one that only repeats: whether it raises, or how long it takes, may be what is asked."""
     statement = source.statement(call)
     up = source.parent(statement)
     if isinstance(up, (ast.Try, ast.With)):
         return True
+    if isinstance(up, ast.For) and isinstance(up.target, ast.Name) and up.target.id == "_":
+        return True  # warming up
     return isinstance(up, (ast.For, ast.While)) and len(up.body) == 1

@@ -1,0 +1,40 @@
+"""Conditions and managers under which an exception may be no mistake."""
+
+from __future__ import annotations
+
+import ast
+
+# What tells values apart. An arm behind such a condition is made for values that the other arm is not made for.
+_KINDS = frozenset({
+    "isinstance", "issubclass", "hasattr", "callable", "type", "__class__", "dtype", "shape", "ndim", "dim", "size",
+    "device", "is_cuda", "is_floating_point", "is_tensor", "numel", "requires_grad", "is_contiguous",
+})  # fmt: skip
+_EXPECTING = ("suppress", "raises", "assertRaises", "assertRaisesRegex", "ignored")
+
+
+def chooses_by_data(test: ast.expr) -> bool:
+    """True if a condition asks for the type, dtype or shape of a value, or for a mode by its name: which arm is taken may
+    depend on what the values are that meet in it, so that an exception in it isn't certain."""
+    known: bool | None = getattr(test, "_torchmedic_chooses", None)
+    if known is None:
+        known = any(map(_asks, ast.walk(test)))
+        test._torchmedic_chooses = known  # type: ignore[attr-defined]
+    return known
+
+
+def _asks(node: ast.AST) -> bool:
+    if isinstance(node, ast.Attribute):
+        return node.attr in _KINDS
+    if isinstance(node, ast.Name):
+        return node.id in _KINDS
+    if isinstance(node, ast.Compare):
+        parts = [p for side in (node.left, *node.comparators) for p in ast.walk(side)]
+        return any(isinstance(p, ast.Constant) and isinstance(p.value, str) for p in parts)
+    return False
+
+
+def expects_failure(manager: ast.expr) -> bool:
+    """`with suppress(RuntimeError):`, `with pytest.raises(ValueError):`."""
+    called = manager.func if isinstance(manager, ast.Call) else manager
+    name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+    return name in _EXPECTING
