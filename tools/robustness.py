@@ -48,7 +48,7 @@ def main() -> int:
             trace = execute(source)
             for d in diagnose(trace, on_error):
                 found += 1
-                print(f"{path}:{d.at.line if d.at else 0}: {d.rule.code} {d.title.en}")
+                print(f"{path}:{d.at.line if d.at else 0}: {d.rule.code} {d.title('en')}")
             partial += not trace.is_complete
         except Exception:
             problems.append("".join(traceback.format_exc().splitlines(keepends=True)[-7:]))
