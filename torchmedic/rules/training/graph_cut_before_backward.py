@@ -9,9 +9,7 @@ from torchmedic.observed.project import Project
 from torchmedic.observed.scopes import is_module
 from torchmedic.observed.trace import Trace
 from torchmedic.rules._cuts import Search, fixes, whole_fixes
-from torchmedic.rules._lost import lost
 from torchmedic.rules._place import answer, method_call, receiver
-from torchmedic.rules._reach import common, trainings
 
 _PART = Text(
     en="""
@@ -290,6 +288,9 @@ def _frozen(failure: Failure) -> Span | None:
 @rule.on(Trace)
 def part_never_learns(trace: Trace) -> Iterator[Diagnosis]:
     """The silent form: `backward` runs, and layers that the optimizer holds get no gradient in the whole program."""
+    from torchmedic.rules._lost import lost
+    from torchmedic.rules._reach import common, trainings
+
     for training in trainings(trace):
         for cut, layers, held in lost(training):
             code = " ".join(cut.source.code(cut.node).split())
