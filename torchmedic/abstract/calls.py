@@ -91,9 +91,8 @@ class Calls(Definitions):
 
         at = self.span()
         # Which one it is may depend on what it is given.
-        self.guards += len(able) > 1
-        arms = [self.arm(Branch(at, index), take(one)) for index, one in enumerate(able)]
-        self.guards -= len(able) > 1
+        with self.guarded(len(able) > 1):
+            arms = [self.arm(Branch(at, index), take(one)) for index, one in enumerate(able)]
         if arms:
             self.join(arms)
         return self.either(results)
@@ -371,8 +370,6 @@ class Calls(Definitions):
         return Bound(owner, name, held)
 
     def library_attribute(self, value: Object, name: str) -> Value:
-        if name == "_modules":
-            self.blurred(value)
         if name in value.settings:
             return value.settings[name]
         return Bound(value, name)

@@ -184,10 +184,9 @@ class Expressions(Operators):
             return work
 
         at = self.span(node)
-        chooses = chooses_by_data(node.test)
-        self.guards += chooses
-        arms = [self.arm(Branch(at, i), take(b)) for i, b in enumerate((node.body, node.orelse))]
-        self.guards -= chooses
+        branches = enumerate((node.body, node.orelse))
+        with self.guarded(chooses_by_data(node.test)):
+            arms = [self.arm(Branch(at, i), take(b)) for i, b in branches]
         self.join(arms)
         return self.either(values)
 

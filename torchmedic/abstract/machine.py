@@ -115,7 +115,7 @@ class State:
         self.parts: dict[int, Object] = {}  # modules whose parameters were asked for, by id
         self.entry = ""
         self.is_complete = True
-        self.guards = 0  # `try` bodies around: what fails there may be meant
+        self.guards = 0  # `try` bodies and the like around: what fails there may be meant
         self.strict: list[
             tuple[int, int, list[Any]]
         ] = []  # numbers of branches and frames, and exits
@@ -160,10 +160,6 @@ class State:
     @property
     def frame(self) -> Frame:
         return self.frames[-1]
-
-    @property
-    def is_certain(self) -> bool:
-        return not self.branches and not self.guards
 
     def news(self) -> tuple[int, int, int]:
         """If it is the same after one pass of a loop as before, another pass would tell nothing new."""
@@ -239,6 +235,15 @@ class State:
             yield
         finally:
             self.write(self.modes, name, old)
+
+    @contextmanager
+    def guarded(self, is_guarded: bool = True) -> Iterator[None]:
+        """What fails in here may be meant, or isn't certain."""
+        self.guards += is_guarded
+        try:
+            yield
+        finally:
+            self.guards -= is_guarded
 
     # --- places
 

@@ -116,8 +116,16 @@ class Modules(Reach):
     def library_attribute(self, value: Object, name: str) -> Value:
         if name == "training" and value.training is not None and self.is_module(value):
             return Const(value.training, soft=bool(self.entry))
+        if name in ("_modules", "__dict__") and self.is_module(value):
+            self.rebuilt(value)
         held = value.state.get("parameters", {}).get(name)
         return held if isinstance(held, Value) else super().library_attribute(value, name)
+
+    def rebuilt(self, module: Object) -> None:
+        """Other parts may stand in the place of any of its own."""
+        for _, part in list(self.tree_of(module)):
+            self.blurred(part)
+            self.write(part.state, "is_changed", True)
 
     def mode_dependent(self, module: Object) -> tuple[str, ...]:
         """Types of the layers below that act differently in training, and are certainly in training mode now."""

@@ -166,11 +166,8 @@ class Statements(Bindings):
         if not chooses_by_data(node.test):
             return self.branched(node, work)
         frame, before = self.frame, len(self.frame.exits)
-        self.guards += 1
-        try:
+        with self.guarded():
             flow = self.branched(node, work)
-        finally:
-            self.guards -= 1
         frame.is_chosen = frame.is_chosen or len(frame.exits) > before
         return flow
 
@@ -320,12 +317,6 @@ class Statements(Bindings):
             return self.body(body)
         first, *rest = items
         manager = self.evaluate(first.context_expr)
-        if expects_failure(first.context_expr):
-            self.guards += 1
-            try:
-                return self._within(rest, body)
-            finally:
-                self.guards -= 1
         flow = Flow.NEXT
 
         def inside(value: Value) -> None:
@@ -334,19 +325,16 @@ class Statements(Bindings):
                 self.assign(first.optional_vars, value)
             flow = self._within(rest, body)
 
-        self.with_manager(manager, inside)
+        with self.guarded(expects_failure(first.context_expr)):
+            self.with_manager(manager, inside)
         return flow
 
     def with_manager(self, manager: Value, inside: Callable[[Value], None]) -> None:
         inside(self.unknown(manager))
 
     def _do_try(self, node: ast.Try) -> Flow:
-        guarded = bool(node.handlers)
-        self.guards += guarded
-        try:
+        with self.guarded(bool(node.handlers)):
             flow = self.body(node.body)
-        finally:
-            self.guards -= guarded
         if flow is Flow.NEXT and node.orelse:
             flow = self.body(node.orelse)
         arms: list[Arm] = []

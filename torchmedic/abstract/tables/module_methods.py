@@ -204,8 +204,7 @@ def _register(machine: Machine, module: Object, arguments: Arguments) -> Value:
 @module_method("set_submodule", "get_submodule")
 def _submodule(machine: Machine, module: Object, arguments: Arguments) -> Value:
     """Whoever asks for a part by its path may put another in its place."""
-    for _, part in list(machine.tree_of(module)):
-        machine.blurred(part)
+    machine.rebuilt(module)
     return Unknown()
 
 

@@ -88,6 +88,16 @@ def weight_data():
     return net
 
 
+class ByDict(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(16, 8)
+        self.__dict__["_modules"]["layer"] = nn.Linear(32, 8)
+
+    def forward(self, x):
+        return self.layer(x)
+
+
 class Table(nn.Module):
     def __init__(self):
         super().__init__()
@@ -117,6 +127,8 @@ def main():
     ]  # fmt: skip
     for make in makers:
         print(getattr(make, "__name__", "made"), tuple(make()(x).shape))
+    with torch.no_grad():
+        print(ByDict()(x).shape)
     for net in (replaced(), by_name(), by_path(), submodule_set(), inserted(), taken_out(), deleted(), weight_data()):
         print(net(x).mean().item())
     largest = min((64, 32, 16), key=lambda size: abs(size - 30))
