@@ -109,7 +109,7 @@ def run(
         raise Refused(
             "the program owns standard output: say where the JSON goes, with --output FILE"
         )
-    options = Options(form, output, _lang(lang), fix, yes, verify, limit)
+    options = Options(form, output, _lang(lang), fix, yes, verify, limit, strict=strict)
     try:
         status = run_program(program, options)
     except LaunchError as error:

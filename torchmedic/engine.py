@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 from torchmedic.model import Diagnosis, Rule, Severity, Span, View
 from torchmedic.observed import Failure, load
+from torchmedic.observed.run import Run
 from torchmedic.observed.trace import Trace
 from torchmedic.rules import RULES
 
@@ -33,6 +34,8 @@ def diagnose(
         found = _of_failure(observed, on_error)
     elif isinstance(observed, Trace):
         found = _of_trace(observed, on_error)
+    elif isinstance(observed, Run):
+        found = [d._replace(view=View.RUN) for d in _ask(observed, on_error) if d.at is not None]
     else:
         found = list(_ask(observed, on_error))
     kept = []

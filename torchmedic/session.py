@@ -9,13 +9,15 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from torchmedic import silent
 from torchmedic.model import Lang, Text
+from torchmedic.render import Report
 
 if TYPE_CHECKING:
     from torchmedic.model import Diagnosis, Rule
     from torchmedic.observed import Failure
+    from torchmedic.probes.observer.hooks import Observer
     from torchmedic.probes.record import Recorder
-    from torchmedic.render import Report
 
 
 class Options(NamedTuple):
@@ -29,6 +31,7 @@ class Options(NamedTuple):
     verify: bool = True
     limit: float | None = None  # seconds for each trial; None: from the time that the crash took
     colour: bool | None = None  # None: if standard error is a terminal
+    strict: bool = False  # exit with 1 if a clean run has findings
 
 
 def run(words: Sequence[str], options: Options) -> int:
@@ -40,20 +43,34 @@ def run(words: Sequence[str], options: Options) -> int:
     from torchmedic.probes.record import Recorder
 
     program = launch.Program.parse(words)
-    recorder = Recorder()
-    with suppress(Exception):  # without it, reports know less; the program runs all the same
+    observer = None
+    with suppress(Exception):  # without them, reports know less; the program runs all the same
+        observer = silent.observer()
+    recorder = Recorder(observer)
+    session = Session(words, options, recorder, observer)
+    if observer is not None:
+        observer.on_error = session.on_observer_error
+    with suppress(Exception):
         recorder.install()
-    session = Session(words, options, recorder)
-    return launch.run(program, session.on_crash, session.on_exit)
+    status = launch.run(program, session.on_crash, session.on_exit, session.on_end)
+    return status or (1 if options.strict and session.is_found else 0)
 
 
 class Session:
     """Keeps what a report needs to know of the start: the command, the folder, the time."""
 
-    def __init__(self, words: Sequence[str], options: Options, recorder: Recorder) -> None:
+    def __init__(
+        self,
+        words: Sequence[str],
+        options: Options,
+        recorder: Recorder,
+        observer: Observer | None = None,
+    ) -> None:
         self.words = tuple(words)
         self.options = options
         self.recorder = recorder
+        self.observer = observer
+        self.is_found = False  # a run that ended well had findings
         self.started = time.monotonic()
         try:
             self.cwd = os.getcwd()
@@ -65,11 +82,36 @@ class Session:
         """Reports what the program caught before it gave up, if that is a mistake that a rule knows."""
         self.on_crash(error, is_caught=True)
 
+    def on_end(self) -> None:
+        """Reports what the run did wrong, if anything."""
+        found = self._silent()
+        if found:
+            self.is_found = True
+            self._write(Report("run", found))
+        elif self.options.output is not None:
+            self._write(Report("run"))
+
+    def _silent(self) -> tuple[Diagnosis, ...]:
+        if self.observer is None:
+            return ()
+        self.recorder.uninstall()
+        if self.observer.error is not None:
+            return ()
+        found = silent.found_in(self.observer.read(), _collect([]))
+        return tuple(with_diffs(d) for d in silent.with_fixes(found, silent.main_file()))
+
+    def on_observer_error(self, error: Exception) -> None:
+        said = str(error).strip().split("\n")[0][:200]
+        emit(
+            OBSERVER_FAILED.fill(error=f"{type(error).__name__}: {said}").show(self.options.lang)
+            + "\n",
+            sys.stderr,
+        )
+
     def on_crash(self, error: BaseException, is_caught: bool = False) -> None:
         """Reads the crash and reports it. Errors of ours are raised: the launcher tells them in one line."""
         from torchmedic.engine import diagnose
         from torchmedic.probes.crash import read_error
-        from torchmedic.render import Report
 
         seconds = time.monotonic() - self.started
         failure = read_error(error, self.recorder)
@@ -88,6 +130,8 @@ class Session:
             notes = honest_answer(failure)
         elif self.options.verify and any(d.fixes for d in found):
             found = self._verified(found, failure, seconds)
+        with suppress(Exception):
+            found += tuple(d for d in self._silent() if not _is_told(d, found))
         report = Report("run", found, notes)
         self._write(report)
         if self.options.fix:
@@ -157,6 +201,10 @@ def _collect(broken: list[Rule]) -> Callable[[Rule, Exception], None]:
         broken.append(rule)
 
     return on_error
+
+
+def _is_told(diagnosis: Diagnosis, found: tuple[Diagnosis, ...]) -> bool:
+    return any(d.rule is diagnosis.rule and d.at == diagnosis.at for d in found)
 
 
 def is_aftermath(failure: Failure) -> bool:
@@ -291,6 +339,10 @@ def _agreed(options: Options) -> bool:
         return False
 
 
+OBSERVER_FAILED = Text(
+    en="torchmedic stopped watching ({error}); the program goes on. Please report it.",
+    ko="torchmedic 관찰을 멈췄습니다({error}). 프로그램은 계속 실행됩니다. 이 문제를 알려 주세요.",
+)
 ASK = Text(en="Apply this fix? [y/N]", ko="이 수정을 적용할까요? [y/N]")
 APPLIED = Text(en="torchmedic: the fix was applied.", ko="torchmedic: 수정을 적용했습니다.")
 NOT_APPLIED = Text(

@@ -119,7 +119,7 @@ class FirstCalls:
     """
 
     def __init__(self, stop: Any) -> None:
-        self.codes: tuple[CodeType, ...] = ()  # of `Module.__call__`, with and without our calls
+        self.codes: tuple[CodeType, ...] = ()  # every body of `Module.__call__`
         self._stop = stop  # called once, when there is nothing more to record
         self._known: dict[int, tuple[weakref.ref[Any], set[Any]]] = {}
         self._recordings: dict[int, Recording] = {}
@@ -168,6 +168,13 @@ class FirstCalls:
             except Exception:
                 self._give_up()
         return result
+
+    def is_root(self, frame: FrameType) -> bool:
+        """True for the frame of a module call that is in no other one, nor in a backward pass or a trace."""
+        if self._enclosing(frame) is not None:
+            return False
+        torch: Any = sys.modules["torch"]
+        return not _in_backward(torch) and torch._C._get_tracing_state() is None
 
     def _enclosing(self, frame: FrameType) -> FrameType | None:
         """The frame of the module call that this one happens in."""

@@ -71,37 +71,52 @@ class Program:
 
 _OPTIONS: dict[str, Literal["module", "command"]] = {"-m": "module", "-c": "command"}
 OnError = Callable[[BaseException], None]
+OnEnd = Callable[[], None]
 
 
-def run(program: Program, on_crash: OnError, on_exit: OnError | None = None) -> int:
+def run(
+    program: Program,
+    on_crash: OnError,
+    on_exit: OnError | None = None,
+    on_end: OnEnd = lambda: None,
+) -> int:
     """Executes the program; returns 0, or 1 after an uncaught exception that was shown and given to `on_crash`.
 
     `on_exit` gets the exception in whose handler the program ended itself with another status than 0.
-    The traceback is printed by the program's own `sys.excepthook`, without frames of this package. Raises
+    `on_end` is called after every other end: of its last line, by SystemExit, by Ctrl-C. The traceback is printed by the program's own `sys.excepthook`, without frames of this package. Raises
     LaunchError before anything ran; SystemExit as the program raised it; Interrupted after Ctrl-C.
     """
     start = _prepare(program)
     process, path = os.getpid(), list(sys.path)
     error = _outcome(start, program)
+    is_here = (
+        os.getpid() == process
+    )  # a forked child shows its traceback; the report is the parent's
     if error is None:
+        if is_here:
+            _hand_over(on_end, path, "this run")
         _forget_file(program)
         return 0
     if program.kind in ("script", "stdin"):
         _flush()
     if isinstance(error, SystemExit):
         handled = error.__context__
-        if on_exit and handled is not None and _is_failure(error) and os.getpid() == process:
+        if on_exit and handled is not None and _is_failure(error) and is_here:
             strip(error)
-            _hand_over(handled, on_exit, path)
+            _hand_over(lambda: on_exit(handled), path)
+        elif is_here:
+            _hand_over(on_end, path, "this run")
         raise error
     strip(error)
     _show(error)
     if type(error) is KeyboardInterrupt:
+        if is_here:
+            _hand_over(on_end, path, "this run")
         _forget_file(program)
         sys.excepthook = _silent_once(getattr(sys, "excepthook", None))
         raise Interrupted
-    if os.getpid() == process:  # a forked child shows its traceback; the report is the parent's
-        _hand_over(error, on_crash, path)
+    if is_here:
+        _hand_over(lambda: on_crash(error), path)
     _forget_file(program)
     return 1
 
@@ -328,8 +343,8 @@ def _failure_of(action: Callable[[], object]) -> BaseException | None:
     return None
 
 
-def _hand_over(error: BaseException, on_crash: OnError, path: list[str]) -> None:
-    """Calls `on_crash` with the import path of our own start: the program's files must not shadow our imports."""
+def _hand_over(report: OnEnd, path: list[str], what: str = "this crash") -> None:
+    """Calls `report` with the import path of our own start: the program's files must not shadow our imports."""
     if _SOURCES:
         import linecache
 
@@ -340,17 +355,17 @@ def _hand_over(error: BaseException, on_crash: OnError, path: list[str]) -> None
 
     loud_children = quiet_children()
     try:
-        failure = _failure_of(lambda: on_crash(error))
+        failure = _failure_of(report)
     finally:
         loud_children()
         sys.path = theirs
     if isinstance(failure, KeyboardInterrupt):
-        _say("torchmedic was interrupted while reading this crash.\n")
+        _say(f"torchmedic was interrupted while reading {what}.\n")
     elif failure is not None:
         reason = f"{type(failure).__name__}: {str(failure).strip()}".split("\n")[0][:200]
+        intact = "the traceback above is complete" if what == "this crash" else "its results stand"
         _say(
-            f"torchmedic failed while reading this crash ({reason.rstrip(': ')}); the traceback above is "
-            "complete. Please report it.\n"
+            f"torchmedic failed while reading {what} ({reason.rstrip(': ')}); {intact}. Please report it.\n"
         )
 
 

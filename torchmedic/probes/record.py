@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Mapping
 from importlib.machinery import ModuleSpec
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from torchmedic.observed import ModuleCall, Site
     from torchmedic.probes.constructors import Constructors
     from torchmedic.probes.first_calls import FirstCalls, Recording, Row
+    from torchmedic.probes.observer.hooks import Observer
 
 _HOME = "torch.nn.modules.module"
 # Asked in the functions of torch themselves, so that torch.compile folds the first while it traces, and finds no
@@ -27,9 +29,11 @@ _OUTSIDE = "not _torchmedic_is_compiling() and _torchmedic_region() is None"
 class Recorder:
     """Knowledge of a running program, for `probes.crash`. One at a time; installed before the program starts."""
 
-    def __init__(self) -> None:
+    def __init__(self, observer: Observer | None = None) -> None:
         self._watcher: _Watcher | None = None
         self._swapped: dict[str, tuple[FunctionType, CodeType, CodeType]] = {}  # …, its own, ours
+        self._observer = observer
+        self._call: ModuleCallCode | None = None
         self._constructors: Constructors | None = None
         self._calls: FirstCalls | None = None
         self._is_compiler_known = False
@@ -48,6 +52,10 @@ class Recorder:
             self._watcher = None
         for name in list(self._swapped):
             self._put_back(name)
+        if self._observer is not None:
+            self._observer.uninstall()
+        if self._call is not None:
+            self._call.end()
 
     def made_by(self, module: object) -> tuple[Site, ...]:
         """The user's call that constructed the module, then the calls around it; empty for copies."""
@@ -99,22 +107,21 @@ class Recorder:
         names["_torchmedic_is_compiling"] = bool  # False, and
         names["_torchmedic_region"] = [].clear  # None, until torch.compiler is there
         names["_torchmedic_made"] = self._made
-        names["_torchmedic_enter"] = self._calls.enter
-        names["_torchmedic_leave"] = self._calls.leave
         made, call = kind.__init__, kind.__call__
         if parameters(made)[:1] == ("self",):
             self._swap("__init__", made, spliced(made, _OUTSIDE, "_torchmedic_made(self)"))
         if parameters(call) == ("self", "*args", "**kwargs"):
-            enter = "_torchmedic_enter(self, args, kwargs)"
-            ours = spliced(call, _OUTSIDE, enter, "_torchmedic_leave")
-            self._calls.codes = (ours, call.__code__)
-            self._swap("__call__", call, ours)
+            self._call = ModuleCallCode(call, self._calls, self._observer)
+            self._call.set(is_recorded=True)
 
     def _swap(self, name: str, function: FunctionType, ours: CodeType) -> None:
         self._swapped[name] = (function, function.__code__, ours)
         function.__code__ = ours
 
     def _put_back(self, name: str) -> None:
+        if name == "__call__" and self._call is not None:
+            self._call.set(is_recorded=False)
+            return
         function, original, ours = self._swapped.pop(name, (None, None, None))
         if function is not None and original is not None and function.__code__ is ours:
             function.__code__ = original
@@ -137,6 +144,8 @@ class Recorder:
             names["_torchmedic_region"] = region
         if self._swapped:
             self._await_compile(torch, names["_torchmedic_is_compiling"] is bool)
+        if self._observer is not None:
+            self._observer.install()
         return True
 
     def _await_compile(self, torch: Any, is_all: bool) -> None:
@@ -144,8 +153,10 @@ class Recorder:
         from torchmedic.probes.splice import spliced
 
         def compiles() -> None:
-            for name in ("compile", "__call__", "__init__" if is_all else ""):
+            for name in ("compile", "__init__" if is_all else ""):
                 self._put_back(name)
+            if self._call is not None:
+                self._call.end()
 
         try:
             vars(torch)["_torchmedic_compiles"] = compiles
@@ -164,6 +175,70 @@ class Recorder:
         except Exception:
             self._constructors = None
             self._put_back("__init__")
+
+
+class ModuleCallCode:
+    """The bodies of `Module.__call__`: its own, and those that record first calls, tell the observer, or both.
+
+    `end` restores its own for good: after `torch.compile`, another one would make compiled code invalid.
+    """
+
+    def __init__(self, call: FunctionType, calls: FirstCalls, observer: Observer | None) -> None:
+        from torchmedic.probes.splice import spliced
+
+        names = call.__globals__
+        names["_torchmedic_enter"] = calls.enter
+        names["_torchmedic_leave"] = calls.leave
+        self._function = call
+        record = "_torchmedic_enter(self, args, kwargs)"
+        self._codes = {
+            (False, False): call.__code__,
+            (True, False): spliced(call, _OUTSIDE, record, "_torchmedic_leave"),
+        }
+        if observer is not None:
+            names["_torchmedic_called"] = self._called
+            names["_torchmedic_returned"] = self._returned
+            tell = "_torchmedic_called(self, args, kwargs)"
+            left = "_torchmedic_returned"
+            both = f"({record}, {tell})"
+            self._codes[False, True] = spliced(call, _OUTSIDE, tell, left)
+            self._codes[True, True] = spliced(call, _OUTSIDE, both, "_torchmedic_leave", left)
+            observer.switch_calls = self._observe
+        calls.codes = tuple(self._codes.values())
+        self._calls = calls
+        self._observer = observer
+        self._is_recorded = self._is_observed = self._is_over = False
+        self._root = 0  # id of the frame of the root call that is watched
+
+    def set(self, is_recorded: bool) -> None:
+        self._is_recorded = is_recorded
+        self._choose()
+
+    def _observe(self, is_on: bool) -> None:
+        self._is_observed = is_on
+        self._choose()
+
+    def end(self) -> None:
+        self._is_recorded = self._is_observed = False
+        self._choose()
+        self._is_over = True
+
+    def _choose(self) -> None:
+        if not self._is_over and self._function.__code__ in self._codes.values():
+            self._function.__code__ = self._codes[self._is_recorded, self._is_observed]
+
+    def _called(self, module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        frame = sys._getframe(1)
+        if self._observer is not None and self._calls.is_root(frame):
+            self._root = id(frame)
+            self._observer.called(module, args, kwargs, frame)
+
+    def _returned(self, result: Any) -> Any:
+        frame = sys._getframe(1)
+        if self._observer is not None and id(frame) == self._root:
+            self._root = 0
+            self._observer.returned(None, result, frame)
+        return result
 
 
 class _Watcher:

@@ -17,19 +17,17 @@ from torchmedic.observed.source import decode, lines_of
 _FUTURE = 0x1FF0000  # the compiler flags of `from __future__ import …`
 
 
-def spliced(
-    function: FunctionType, condition: str, enter: str, leave: str | None = None
-) -> CodeType:
+def spliced(function: FunctionType, condition: str, enter: str, *leave: str) -> CodeType:
     """The function's code, beginning with `if {condition}: {enter}`; both are Python expressions.
 
-    With `leave`, each returned value then passes through the global function of that name. Names are looked up in
+    With `leave`, each returned value then passes through the global functions of these names. Names are looked up in
     the function's own globals. Raises OSError, ValueError, SyntaxError or LookupError where that can't be done.
     """
     code = function.__code__
     tree, definition = _definition(code)
     original = definition.body
     call: list[ast.stmt] = [ast.Expr(_expression(enter))]
-    if leave is not None:
+    if leave:
         wrapper = _Returns(leave)
         copies = _definition(code)[1].body
         call += [wrapper.visit(statement) for statement in copies]
@@ -95,12 +93,14 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
 class _Returns(ast.NodeTransformer):
     """`return X` becomes `return leave(X)`; functions inside keep theirs."""
 
-    def __init__(self, leave: str) -> None:
+    def __init__(self, leave: tuple[str, ...]) -> None:
         self.leave = leave
 
     def visit_Return(self, node: ast.Return) -> ast.Return:
         value = node.value or ast.Constant(None)
-        node.value = ast.Call(ast.Name(self.leave, ast.Load()), [value], [])
+        for name in self.leave:
+            value = ast.Call(ast.Name(name, ast.Load()), [value], [])
+        node.value = value
         return node
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from torchmedic.model import Diagnosis, Evidence, Fix, Rule, Severity, Text, Variant
+from torchmedic.observed.run import Run
 from torchmedic.observed.trace import Event, Trace
 from torchmedic.rules._clearing import called
 from torchmedic.rules._modes import evaluated, training_argument
@@ -14,6 +15,8 @@ from torchmedic.rules._order import (
     numbers,
     timelines,
 )
+from torchmedic.rules._roles import places
+from torchmedic.rules._run import callee
 
 rule = Rule(
     code="TM403",
@@ -262,6 +265,12 @@ _ACTIVE = Text(en="runs in training mode with: {layers}", ko="학습 모드로 �
 _OVER = Text(en="no backward pass in this loop", ko="이 반복문에는 역전파가 없습니다")
 
 
+_SEEN = Text(
+    en="calls seen: {calls}, all with these layers in training mode: {layers}",
+    ko="확인한 호출 {calls}번 모두 다음 층이 학습 모드였습니다: {layers}",
+)
+
+
 @rule.on(Trace)
 def evaluated_in_training_mode(trace: Trace) -> Iterator[Diagnosis]:
     if has_other_duties(trace):
@@ -283,6 +292,18 @@ def evaluated_in_training_mode(trace: Trace) -> Iterator[Diagnosis]:
             if roots:
                 yield _diagnosis(trace, timeline, group[0], roots)
         yield from _functions(trace, timeline)
+
+
+@rule.on(Run)
+def evaluated_with_active_layers(run: Run) -> Iterator[Diagnosis]:
+    for place in places(run, "evaluate"):
+        first = place.forwards[0]
+        name = callee(first.by[0])
+        is_active = all(f.in_training == f.calls and f.layers for f in place.forwards)
+        if name and is_active and not any(f.meant for f in place.forwards):
+            seen = _SEEN.fill(calls=place.calls, layers=", ".join(first.layers))
+            facts = {"model": name, "count": len(first.layers)}
+            yield Diagnosis(rule, place.at, facts, (Evidence(seen, place.at),))
 
 
 def _roots(timeline: Timeline, group: list[Evaluation]) -> list[Event]:

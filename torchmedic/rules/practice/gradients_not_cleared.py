@@ -3,10 +3,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from torchmedic.model import Diagnosis, Evidence, Rule, Severity, Span, Text, Variant
+from torchmedic.observed.run import Run
 from torchmedic.observed.trace import Event, Trace
 from torchmedic.rules._clearing import called, cleared_before, moved_before, moved_inside, stepped
 from torchmedic.rules._gradients import Cycle, Optimizer, innermost, optimizers
 from torchmedic.rules._order import Timeline, has_other_duties, passes, timelines
+from torchmedic.rules._steps import misused
 
 rule = Rule(
     code="TM402",
@@ -283,6 +285,13 @@ def order_is_wrong(trace: Trace) -> Iterator[Diagnosis]:
         for optimizer in optimizers(timeline):
             if optimizer.is_certain:
                 yield from _judge(trace, timeline, optimizer)
+
+
+@rule.on(Run)
+def stepped_with_wrong_gradients(run: Run) -> Iterator[Diagnosis]:
+    for one in misused(run):
+        variant = rule.variant(one.form) if one.form else None
+        yield Diagnosis(rule, one.at, one.facts, one.evidence, one.fixes, variant=variant)
 
 
 def _judge(trace: Trace, timeline: Timeline, optimizer: Optimizer) -> Iterator[Diagnosis]:

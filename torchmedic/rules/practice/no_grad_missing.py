@@ -3,10 +3,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from torchmedic.model import Diagnosis, Evidence, Rule, Severity, Text, Variant
+from torchmedic.observed.run import Run
 from torchmedic.observed.trace import Trace
 from torchmedic.rules._clearing import called
 from torchmedic.rules._modes import entered, without_gradients
 from torchmedic.rules._order import has_other_duties, timelines, with_graphs
+from torchmedic.rules._roles import places
+from torchmedic.rules._run import callee
 
 rule = Rule(
     code="TM404",
@@ -232,6 +235,22 @@ _RECORDED = Text(
 )
 _LOOP = Text(en="no backward pass in this loop", ko="이 반복문에는 역전파가 없습니다")
 _MANAGERS = ("torch.no_grad", "torch.inference_mode")
+
+
+_SEEN = Text(
+    en="calls seen: {calls}, all with gradients on; no backward pass came through their results",
+    ko="확인한 호출 {calls}번 모두 기울기를 기록했지만, 그 결과를 지나는 역전파는 없었습니다",
+)
+
+
+@rule.on(Run)
+def graph_was_recorded(run: Run) -> Iterator[Diagnosis]:
+    for place in places(run, "evaluate"):
+        name = callee(place.forwards[0].by[0])
+        if name and place.calls > 1 and all(f.with_grad == f.calls for f in place.forwards):
+            facts = {"model": name, "line": place.at.line}
+            seen = Evidence(_SEEN.fill(calls=place.calls), place.at)
+            yield Diagnosis(rule, place.at, facts, (seen,))
 
 
 @rule.on(Trace)

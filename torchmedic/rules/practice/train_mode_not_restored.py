@@ -5,10 +5,13 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from torchmedic.model import Diagnosis, Evidence, Rule, Severity, Text, Variant
+from torchmedic.observed.run import Run
 from torchmedic.observed.trace import Event, Trace
 from torchmedic.rules._clearing import called
 from torchmedic.rules._modes import restored
 from torchmedic.rules._order import Timeline, has_other_duties, timelines
+from torchmedic.rules._roles import places
+from torchmedic.rules._run import receiver
 
 rule = Rule(
     code="TM405",
@@ -246,6 +249,21 @@ def training_in_evaluation_mode(trace: Trace) -> Iterator[Diagnosis]:
                 (Evidence(_FIRST, first.at), Evidence(_SWITCHED, switch.at)),
                 restored(trace, later, switch),
             )
+
+
+@rule.on(Run)
+def trained_in_evaluation_mode(run: Run) -> Iterator[Diagnosis]:
+    for place in places(run, "train"):
+        active = [f for f in place.forwards if f.layers and f.in_training == f.calls]
+        frozen = [f for f in place.forwards if not f.in_training and not f.layers and f.eval_by]
+        if not active or not frozen or frozen[0].first < active[0].first:
+            continue
+        switch = frozen[0].eval_by[0]
+        name = receiver(switch)
+        if name:
+            facts: dict[str, object] = {"model": name, "line": place.at.line}
+            evidence = (Evidence(_FIRST, place.at), Evidence(_SWITCHED, switch.at))
+            yield Diagnosis(rule, switch.at, facts, evidence)
 
 
 def _switched(trace: Trace, timeline: Timeline) -> Iterator[tuple[Event, Event, Event]]:

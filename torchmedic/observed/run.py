@@ -1,0 +1,75 @@
+"""What a program did while it was watched. Counts hold for the watched part: the first steps, then a sample."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torchmedic.observed.failure import Site
+
+
+class OptimizerRun(NamedTuple):
+    """One optimizer. What was in its gradients is told by their identity and version, not by the order of calls.
+
+    `stale`: steps whose gradients still held those of the step before. `thrown`: steps that found nothing, because
+    what a backward pass had computed was cleared before, without a forward pass in between; `early`: with one.
+    `empty`: steps that found nothing. `owner`: the library that calls its `step`, "" for the user's own code.
+    """
+
+    id: int
+    type: str
+    holds: frozenset[int] = frozenset()  # ids of its parameters
+    made_by: tuple[Site, ...] = ()
+    steps: int = 0
+    stale: int = 0
+    thrown: int = 0
+    early: int = 0
+    empty: int = 0
+    backwards: int = 0  # backward passes that changed its gradients
+    is_closure: bool = False
+    owner: str = ""
+    stepped_by: tuple[Site, ...] = ()  # the first call of `step`, then the calls around it
+    backward_by: tuple[tuple[Site, ...], ...] = ()  # every place whose backward passes reached it
+    cleared_by: tuple[Site, ...] = ()  # the last call of `zero_grad`
+
+
+class Forward(NamedTuple):
+    """The calls of one model from one place, fed by one pass over a DataLoader (or by none).
+
+    `consumed`: a backward pass came through the result. `flowed`: the result went into another model. `most`: calls
+    without a step between them. `later`: calls after the first step of any optimizer. `layers`: those in training mode
+    whose result depends on it, by their names in the model.
+    """
+
+    by: tuple[Site, ...]
+    root: int
+    type: str
+    parameters: frozenset[int] = frozenset()
+    loader: int = 0  # number of the pass; 0: none
+    loader_by: tuple[Site, ...] = ()  # where that pass was begun
+    first: int = 0  # which call of any model the first one was
+    calls: int = 0
+    looked: int = 0  # calls whose results were followed: the shares below are of these
+    consumed: int = 0
+    flowed: int = 0
+    with_grad: int = 0
+    in_training: int = 0
+    later: int = 0
+    most: int = 0
+    is_dropped: bool = False  # the program does nothing with the result
+    layers: tuple[str, ...] = ()
+    graph_bytes: int | None = None  # what one result keeps for a backward pass
+    owner: str = ""
+    waiting: int = 0  # results that still hold a graph which no backward pass has used
+    meant: int = (
+        0  # calls in training mode after `train()` was called for them: no step came in between
+    )
+    eval_by: tuple[Site, ...] = ()  # the call of `eval()` whose mode was met last
+
+
+class Run(NamedTuple):
+    """One run of a program, from its start to its end or to the moment of asking."""
+
+    steps: int = 0
+    optimizers: tuple[OptimizerRun, ...] = ()
+    forwards: tuple[Forward, ...] = ()
+    is_over: bool = True  # False: asked while it was going on

@@ -1,0 +1,283 @@
+"""Which calls of a model train, and what the others do: told by whether a backward pass comes through their results."""
+
+from __future__ import annotations
+
+import dis
+import weakref
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from types import CodeType, FrameType
+from typing import Any
+
+from torchmedic.observed.run import Forward
+from torchmedic.probes.observer.stack import Call, owner_of, sites, user_calls
+from torchmedic.probes.observer.watcher import Now, Watcher
+
+RESULTS = 4  # whose storage is remembered, to see it flow into another model
+MOST_SITES = 400
+MOST_TAGS = 64
+ITEMS = 8  # of a container among arguments or results
+
+
+class Place:
+    """One call site, model and pass over a loader."""
+
+    __slots__ = (
+        "by", "calls", "consumed", "eval_by", "first", "flowed", "graph_bytes", "in_training", "is_dropped", "later", "layers",
+        "loader", "looked", "meant", "most", "owner", "root", "row", "step", "tags", "with_grad",
+    )  # fmt: skip
+
+    def __init__(self, root: _Root, loader: int, first: int) -> None:
+        self.root = root
+        self.loader = loader
+        self.first = first
+        self.by: tuple[Call, ...] = ()
+        self.owner = ""
+        self.layers: tuple[str, ...] = ()
+        self.graph_bytes: int | None = None
+        self.is_dropped = False
+        self.calls = self.looked = self.consumed = self.flowed = 0
+        self.with_grad = self.in_training = self.later = 0
+        self.most = self.row = self.meant = 0
+        self.eval_by: tuple[Call, ...] = ()
+        self.tags: list[weakref.ref[Tag]] = []
+        self.step = -1
+
+
+class _Root:
+    """A model that was called. Its layers are looked for once."""
+
+    def __init__(self, module: Any) -> None:
+        self.module = weakref.ref(module)
+        self.type = type(module).__name__
+        self.modules = frozenset(map(id, module.modules()))
+        self.parameters = frozenset(id(p) for p in module.parameters())
+        self.layers = [
+            (name, weakref.ref(m)) for name, m in module.named_modules() if _has_modes(m)
+        ]
+
+    def in_training(self) -> tuple[str, ...]:
+        return tuple(n for n, ref in self.layers if (m := ref()) is not None and m.training)
+
+
+class _Mode:
+    """The last `train()` or `eval()` of a module."""
+
+    def __init__(self, module: Any) -> None:
+        self.module = weakref.ref(module)
+        self.modules = frozenset(map(id, module.modules()))
+        self.mode = True
+        self.step = -1  # how many steps there had been
+        self.by: tuple[Call, ...] = ()
+
+
+def _has_modes(module: Any) -> bool:
+    """True for a layer of torch's whose result depends on the mode."""
+    torch = _torch()
+    nn = torch.nn
+    if isinstance(module, nn.modules.dropout._DropoutNd):
+        return bool(module.p)
+    if isinstance(module, nn.modules.batchnorm._BatchNorm):
+        return True
+    if isinstance(module, nn.modules.instancenorm._InstanceNorm):
+        return bool(module.track_running_stats)
+    return isinstance(module, nn.RNNBase) and bool(module.dropout) and module.num_layers > 1
+
+
+class Tag:
+    """Hangs on an autograd node and lives as long as that: autograd calls it when it comes through."""
+
+    __slots__ = ("__weakref__", "is_used", "place")
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.is_used = False
+
+    def __call__(self, gradients: Any) -> None:
+        if not self.is_used:
+            self.is_used = True
+            self.place.consumed += 1
+
+
+def _is_waiting(ref: weakref.ref[Tag]) -> bool:
+    tag = ref()
+    return tag is not None and not tag.is_used
+
+
+class Forwards(Watcher):
+    def __init__(self, now: Now) -> None:
+        super().__init__(now)
+        self.roots: dict[int, _Root] = {}
+        self.places: dict[tuple[int, int, int, int], Place] = {}
+        self._codes: dict[int, CodeType] = {}  # held, so that their ids stay their own
+        self._results: OrderedDict[int, Place] = OrderedDict()
+        self._running: list[tuple[int, Place]] = []
+        self._passes: dict[int, tuple[Call, ...]] = {}
+        self._modes: dict[int, _Mode] = {}  # the latest at the end
+
+    def root(self, module: Any) -> _Root:
+        found = self.roots.get(id(module))
+        if found is None or found.module() is not module:
+            found = self.roots[id(module)] = _Root(module)
+        return found
+
+    def mode_set(self, module: Any, mode: bool, frame: FrameType) -> None:
+        known = self._modes.pop(id(module), None)
+        if known is None or known.module() is not module:
+            known = _Mode(module)
+        elif len(self._modes) >= MOST_SITES:
+            return
+        known.mode, known.step, known.by = mode, self.now.steps, user_calls(frame)
+        self._modes[id(module)] = known
+
+    def _mode(self, root: _Root, module: Any) -> _Mode | None:
+        """What the program said last about this model, a model around it or one inside it."""
+        for known in reversed(self._modes.values()):
+            if id(module) in known.modules or id(known.module()) in root.modules:
+                return known
+        return None
+
+    def pass_begins(self, loader: Any, number: int, frame: FrameType) -> None:
+        if len(self._passes) < MOST_SITES:
+            self._passes[number] = user_calls(frame)
+
+    def called(
+        self, module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], frame: FrameType
+    ) -> None:
+        root = self.root(module)
+        self._running.clear()
+        if not root.parameters:
+            return
+        place = self._place(root, frame)
+        if place is None:
+            return
+        torch = _torch()
+        now = self.now
+        place.calls += 1
+        if now.steps == place.step:
+            place.row += 1
+        else:
+            place.row, place.step = 1, now.steps
+        place.most = max(place.most, place.row)
+        place.later += bool(now.steps)
+        place.with_grad += torch.is_grad_enabled()
+        said = self._mode(root, module)
+        if module.training:
+            place.in_training += 1
+            place.meant += said is not None and said.mode and said.step == now.steps
+        elif said is not None and not said.mode:
+            place.eval_by = said.by
+        if place.calls < 4 or not place.calls & (place.calls - 1):
+            place.layers = root.in_training()
+        if self._results:
+            for tensor in _tensors(torch, (*args, *kwargs.values())):
+                source = self._results.get(_storage(tensor))
+                if source is not None and source is not place:
+                    source.flowed += 1
+        self._running.append((id(frame), place))
+
+    def returned(self, module: Any, result: Any, frame: FrameType) -> None:
+        if not self._running or self._running[-1][0] != id(frame):
+            return
+        _, place = self._running.pop()
+        torch = _torch()
+        place.looked += 1
+        found = list(_tensors(torch, result))
+        with_node = next((t for t in found if t.grad_fn is not None), None)
+        if with_node is not None:
+            tag = Tag(place)
+            with_node.grad_fn.register_prehook(tag)
+            place.tags = [ref for ref in place.tags if _is_waiting(ref)][-MOST_TAGS:]
+            place.tags.append(weakref.ref(tag))
+        tensor = with_node if with_node is not None else next(iter(found), None)
+        if tensor is not None:
+            self._results[_storage(tensor)] = place
+            if len(self._results) > RESULTS:
+                self._results.popitem(last=False)
+
+    def _place(self, root: _Root, frame: FrameType) -> Place | None:
+        caller = frame.f_back
+        if caller is None:
+            return None
+        code, lasti, loader = caller.f_code, caller.f_lasti, self.now.loader
+        key = (id(code), lasti, id(root), loader)
+        place = self.places.get(key)
+        if place is None:
+            if len(self.places) >= MOST_SITES:
+                return None
+            self._codes[id(code)] = code
+            place = self.places[key] = Place(root, loader, self.now.forwards)
+            place.by = user_calls(caller)
+            place.owner = owner_of(caller)
+            place.is_dropped = _drops(code, lasti)
+        return place
+
+    def read(self) -> dict[str, Any]:
+        places = sorted(self.places.values(), key=lambda p: p.first)
+        return {"forwards": tuple(self._told(place) for place in places if place.by)}
+
+    def _told(self, place: Place) -> Forward:
+        root = place.root
+        return Forward(
+            sites(place.by),
+            id(root),
+            root.type,
+            root.parameters,
+            place.loader,
+            sites(self._passes.get(place.loader, ())),
+            place.first,
+            place.calls,
+            place.looked,
+            place.consumed,
+            place.flowed,
+            place.with_grad,
+            place.in_training,
+            place.later,
+            place.most,
+            place.is_dropped,
+            place.layers,
+            place.graph_bytes,
+            place.owner,
+            sum(map(_is_waiting, place.tags)),
+            place.meant,
+            sites(place.eval_by),
+        )
+
+
+_DROPS: dict[tuple[int, int], bool] = {}
+
+
+def _drops(code: CodeType, lasti: int) -> bool:
+    """True if the program does nothing with what the call returns: the next instruction throws it away."""
+    key = (id(code), lasti)
+    if key not in _DROPS:
+        following = [i for i in dis.get_instructions(code) if i.offset > lasti][:1]
+        _DROPS[key] = bool(following) and following[0].opname == "POP_TOP"
+    return _DROPS[key]
+
+
+def _torch() -> Any:
+    import sys
+
+    return sys.modules["torch"]
+
+
+def _storage(tensor: Any) -> int:
+    """The address of its storage object: no data is read."""
+    try:
+        return int(tensor.untyped_storage()._cdata)
+    except (RuntimeError, NotImplementedError):  # sparse, or another layout without storage
+        return 0
+
+
+def _tensors(torch: Any, value: Any, depth: int = 2) -> Iterator[Any]:
+    """Tensors of torch's own kind in the value, in its items or in those of a library's result."""
+    if isinstance(value, torch.Tensor):
+        if type(value).__torch_dispatch__ is torch.Tensor.__torch_dispatch__:
+            yield value
+    elif depth and isinstance(value, (tuple, list)):
+        for item in value[:ITEMS]:
+            yield from _tensors(torch, item, depth - 1)
+    elif depth and isinstance(value, dict):
+        for item in list(value.values())[:ITEMS]:
+            yield from _tensors(torch, item, depth - 1)

@@ -1,0 +1,295 @@
+"""Where the events come from: second bodies for a few functions of torch, and its own hooks around `step`.
+
+Everything is always on in windows only: the first 32 steps, then 3 of every 128, and the first batches of some passes
+over a loader. What stays on between them costs half a microsecond a step.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from types import CodeType, FrameType, FunctionType
+from typing import Any
+
+from torchmedic.observed.run import Run
+from torchmedic.probes.observer.watcher import Now, Watcher
+from torchmedic.probes.splice import spliced
+
+FIRST_WINDOW = 32  # steps
+LATER_WINDOW = 3
+PERIOD = 128
+BATCHES = 4  # at the beginning of a pass over a loader
+PASSES = 12  # the first passes whose beginnings are watched, then every 16th
+EVERY = 16
+LOSSES = (
+    "cross_entropy",
+    "nll_loss",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "mse_loss",
+    "l1_loss",
+    "smooth_l1_loss",
+    "huber_loss",
+    "kl_div",
+)
+Handler = Callable[..., None]
+
+
+class Observer:
+    """Tells its watchers what happens. An error of ours ends the watching, and never reaches the program."""
+
+    def __init__(
+        self,
+        watchers: Callable[[Now], list[Watcher]],
+    ) -> None:
+        self.now = Now()
+        self.watchers = watchers(self.now)
+        self.error: Exception | None = None
+        self.is_on = False
+        self.on_window: Callable[[], None] = lambda: None
+        self.on_error: Callable[[Exception], None] = lambda error: None
+        self._hot: dict[str, tuple[FunctionType, CodeType, CodeType]] = {}
+        self._cold: dict[str, tuple[FunctionType, CodeType, CodeType]] = {}
+        self._handles: list[Any] = []
+        self._thread = 0
+        self._passes = 0
+        self._numbers: dict[int, int] = {}  # id of an iterator -> number of its pass
+        self._turn_at = FIRST_WINDOW
+        self._batches_left = 0
+        self._told: dict[str, list[Handler]] = {}
+        self.switch_calls: Callable[[bool], None] = lambda is_on: None
+
+    # --- installing
+
+    def install(self) -> None:
+        """torch is loaded. What can't be watched in this version of it is left out."""
+        torch: Any = sys.modules["torch"]
+        self._thread = threading.get_ident()
+        names = [n for n in vars(Watcher) if not n.startswith("_") and n != "read"]
+        for name in names:
+            self._told[name] = [
+                getattr(w, name)
+                for w in self.watchers
+                if getattr(type(w), name) is not getattr(Watcher, name)
+            ]
+        optim = sys.modules["torch.optim.optimizer"]
+        kind: Any = optim.Optimizer
+        data: Any = sys.modules["torch.utils.data.dataloader"]
+        graph: Any = sys.modules["torch.autograd.graph"]
+        functional: Any = torch.nn.functional
+        cold, hot = self._cold, self._hot
+        self._splice(cold, kind.__init__, "_torchmedic_optimizer(self)", self._optimizer_made)
+        self._splice(cold, torch.nn.Module.train, "_torchmedic_mode(self, mode)", self._mode_set)
+        self._splice(
+            cold,
+            data.DataLoader.__iter__,
+            "None",
+            None,
+            "_torchmedic_pass",
+            self._pass_begins,
+        )
+        self._splice(
+            cold,
+            data._BaseDataLoaderIter.__next__,
+            "_torchmedic_next(self)",
+            self._next,
+            "_torchmedic_batch",
+            self._batch,
+        )
+        self._splice(
+            hot,
+            graph._engine_run_backward,
+            "_torchmedic_backward(t_outputs)",
+            self._backward_begins,
+            "_torchmedic_backward_end",
+            self._backward_ends,
+        )
+        self._splice(hot, kind.zero_grad, "_torchmedic_zero_grad(self)", self._zero_grad)
+        for name in LOSSES:
+            enter = f"_torchmedic_loss({name!r}, locals())"
+            self._splice(hot, getattr(functional, name, None), enter, self._lost)
+        self._handles = [
+            optim.register_optimizer_step_pre_hook(self._step_begins),
+            optim.register_optimizer_step_post_hook(self._step_ends),
+        ]
+        self.is_on = True
+        self._set_hot(True)
+
+    def _splice(
+        self,
+        among: dict[str, tuple[FunctionType, CodeType, CodeType]],
+        function: Any,
+        enter: str,
+        handler: Handler | None,
+        leave: str | None = None,
+        left: Callable[[Any], Any] | None = None,
+    ) -> None:
+        function = getattr(function, "__wrapped__", function)
+        if not isinstance(function, FunctionType):
+            return
+        names = function.__globals__
+        names["_torchmedic_outside"] = self._is_outside
+        if handler is not None:
+            names[enter.partition("(")[0]] = handler
+        if leave is not None:
+            names[leave] = left
+        ours = spliced(function, "_torchmedic_outside()", enter, *([leave] if leave else []))
+        among[function.__qualname__] = (function, function.__code__, ours)
+        if among is self._cold:
+            function.__code__ = ours
+
+    @staticmethod
+    def _is_outside() -> bool:
+        compiler: Any = sys.modules.get("torch.compiler")
+        return compiler is None or not compiler.is_compiling()
+
+    def _set_hot(self, is_on: bool) -> None:
+        for function, original, ours in self._hot.values():
+            if is_on and function.__code__ is original:
+                function.__code__ = ours
+            elif not is_on and function.__code__ is ours:
+                function.__code__ = original
+        self.switch_calls(is_on)
+
+    def uninstall(self) -> None:
+        """Puts everything back. What was noted stays readable."""
+        if not self.is_on:
+            return
+        self.is_on = False
+        self.now.is_open = False
+        for function, original, ours in (*self._hot.values(), *self._cold.values()):
+            if function.__code__ is ours:
+                function.__code__ = original
+        for handle in self._handles:
+            handle.remove()
+        self.switch_calls(False)
+
+    def read(self) -> Run:
+        """What was seen so far. It is over when nothing is watched any more."""
+        fields: dict[str, Any] = {"steps": self.now.steps, "is_over": not self.is_on}
+        for watcher in self.watchers:
+            fields |= watcher.read()
+        return Run(**fields)
+
+    # --- windows
+
+    def _open(self) -> None:
+        if not self.now.is_open:
+            self.now.is_open = True
+            self._set_hot(True)
+            self._tell("opened")
+
+    def _close(self) -> None:
+        if self.now.is_open:
+            self.now.is_open = False
+            self._set_hot(False)
+            self._tell("closed")
+            if self.is_on:
+                self.on_window()
+
+    def _turn(self) -> None:
+        if self.now.is_open:
+            self._turn_at = self.now.steps + PERIOD - LATER_WINDOW
+            self._close()
+        else:
+            self._turn_at = self.now.steps + LATER_WINDOW
+            self._open()
+
+    # --- events
+
+    def _tell(self, name: str, *details: Any) -> None:
+        if not self.is_on or threading.get_ident() != self._thread:
+            return
+        try:
+            for handler in self._told[name]:
+                handler(*details)
+        except Exception as error:
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        self.error = error
+        self.uninstall()
+        self.on_error(error)
+
+    def _optimizer_made(self, optimizer: Any) -> None:
+        self._tell("optimizer_made", optimizer, sys._getframe(1))
+
+    def _mode_set(self, module: Any, mode: Any) -> None:
+        frame = sys._getframe(1)
+        above = frame.f_back
+        if above is None or above.f_code is not frame.f_code:
+            self._tell("mode_set", module, bool(mode), frame)
+
+    def called(self, module: Any, args: Any, kwargs: Any, frame: FrameType) -> None:
+        self.now.forwards += 1
+        self._tell("called", module, args, kwargs, frame)
+
+    def returned(self, module: Any, result: Any, frame: FrameType) -> None:
+        self._tell("returned", module, result, frame)
+
+    def _backward_begins(self, tensors: Any) -> None:
+        self._tell("backward_begins", tensors, sys._getframe(1))
+
+    def _backward_ends(self, result: Any) -> Any:
+        self._tell("backward_ends", sys._getframe(1))
+        return result
+
+    def _zero_grad(self, optimizer: Any) -> None:
+        self._tell("zero_grad", optimizer, sys._getframe(1))
+
+    def _lost(self, name: str, names: Mapping[str, Any]) -> None:
+        self._tell("lost", name, names, sys._getframe(1))
+
+    def _step_begins(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+        if self._is_outside():
+            self._tell("step_begins", optimizer, args, kwargs, sys._getframe(1))
+
+    def _step_ends(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+        if not self._is_outside() or not self.is_on:
+            return
+        self.now.steps += 1
+        self._tell("step_ends", optimizer)
+        if self.now.steps >= self._turn_at:
+            self._turn()
+
+    def _pass_begins(self, iterator: Any) -> Any:
+        try:
+            self._passes += 1
+            frame = sys._getframe(1)
+            self._numbers[id(iterator)] = self._passes
+            if len(self._numbers) > 64:
+                del self._numbers[next(iter(self._numbers))]
+            if self._passes <= PASSES or self._passes % EVERY == 0:
+                self._batches_left = BATCHES
+                self._open()
+            self._tell("pass_begins", frame.f_locals.get("self"), self._passes, frame)
+        except Exception as error:
+            self._fail(error)
+        return iterator
+
+    def _next(self, iterator: Any) -> None:
+        """The iterator may raise StopIteration now: until it gives a batch, nothing is fed by it."""
+        self.now.drew(iterator, 0)
+
+    def _batch(self, data: Any) -> Any:
+        try:
+            iterator = sys._getframe(1).f_locals.get("self")
+            number = self._numbers.get(id(iterator), 0)
+            self.now.drew(iterator, number)
+            self._tell("batch", iterator, number, data)
+            if self._batches_left:
+                self._batches_left -= 1
+                if not self._batches_left and self.now.steps >= FIRST_WINDOW:
+                    self._turn_at = self.now.steps + PERIOD - LATER_WINDOW
+                    self._close()
+        except Exception as error:
+            self._fail(error)
+        return data
+
+
+def forget_in_children(observer: Observer) -> None:
+    """A forked process (a loader's worker) is not watched."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=observer.uninstall)

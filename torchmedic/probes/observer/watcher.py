@@ -1,0 +1,89 @@
+"""What a part of the observer may be told. Handlers never raise into the program: the observer catches for them."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping
+from types import FrameType
+from typing import Any
+
+
+class Now:
+    """Where the program stands."""
+
+    def __init__(self) -> None:
+        self.steps = 0  # of all optimizers
+        self.forwards = 0  # root calls that were seen
+        self.is_open = True  # in a window: all events are told
+        self._pass = 0
+        self._iterator: weakref.ref[Any] | None = None
+
+    def drew(self, iterator: Any, number: int) -> None:
+        """A DataLoader's iterator gives a batch; 0: it is at its end."""
+        if number != self._pass or self._iterator is None or self._iterator() is not iterator:
+            self._pass = number
+            self._iterator = weakref.ref(iterator) if number else None
+
+    @property
+    def loader(self) -> int:
+        """The number of the pass that the latest batch came from; 0 after its end, or if its loop was left."""
+        if self._pass and (self._iterator is None or self._iterator() is None):
+            self._pass = 0
+        return self._pass
+
+
+class Watcher:
+    """Overrides what it wants to be told. `frame` is the frame of the library's function that was called."""
+
+    def __init__(self, now: Now) -> None:
+        self.now = now
+
+    def optimizer_made(self, optimizer: Any, frame: FrameType) -> None: ...
+
+    def called(
+        self, module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], frame: FrameType
+    ) -> None:
+        """A root module is called: one that is not inside the call of another. Only in windows."""
+
+    def returned(self, module: Any, result: Any, frame: FrameType) -> None:
+        """The call returns; not told after an exception."""
+
+    def backward_begins(self, tensors: Any, frame: FrameType) -> None:
+        """`loss.backward()`, `autograd.backward` or `autograd.grad`. Only in windows."""
+
+    def backward_ends(self, frame: FrameType) -> None: ...
+
+    def zero_grad(self, optimizer: Any, frame: FrameType) -> None:
+        """Before it clears. Only in windows."""
+
+    def step_begins(
+        self, optimizer: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], frame: FrameType
+    ) -> None: ...
+
+    def step_ends(self, optimizer: Any) -> None: ...
+
+    def pass_begins(self, loader: Any, number: int, frame: FrameType) -> None:
+        """`iter(loader)`. Passes are numbered from 1."""
+
+    def batch(self, iterator: Any, number: int, data: Any) -> None:
+        """A DataLoader gives a batch. Told always."""
+
+    def lost(self, name: str, names: Mapping[str, Any], frame: FrameType) -> None:
+        """A function of `torch.nn.functional` that computes a loss is called, with its arguments. Only in windows."""
+
+    def mode_set(self, module: Any, mode: bool, frame: FrameType) -> None:
+        """`train()` or `eval()`, not told again for the children. Told always."""
+
+    def scheduler_step(self, scheduler: Any, frame: FrameType) -> None: ...
+
+    def seeded(self, generator: str, frame: FrameType) -> None: ...
+
+    def opened(self) -> None:
+        """A window begins: what was noted of the last one may be out of date."""
+
+    def closed(self) -> None:
+        """A window ends."""
+
+    def read(self) -> dict[str, Any]:
+        """Fields of `Run`."""
+        return {}
