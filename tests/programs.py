@@ -9,11 +9,12 @@ import pickle
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from torchmedic.observed import Failure
+from torchmedic.observed.run import Run
 
 SECONDS = 120
 
@@ -26,6 +27,7 @@ class Outcome:
     stdout: str
     stderr: str
     failure: Failure | None
+    run: Run = field(default_factory=Run)  # what it did while it was watched
 
 
 def forked(work: Callable[[], Any]) -> Any:
@@ -64,13 +66,15 @@ def execute(*words: str, cwd: Path) -> Outcome:
 
 
 def _execute(words: tuple[str, ...], cwd: Path) -> Outcome:
+    from torchmedic import silent
     from torchmedic.probes import launch
     from torchmedic.probes.crash import read_error
     from torchmedic.probes.record import Recorder
 
     os.chdir(cwd)
     sys.path.insert(0, "")  # `python` puts the script's folder in the place of this entry
-    recorder = Recorder()
+    observer = silent.observer()
+    recorder = Recorder(observer)
     recorder.install()
     failures: list[Failure] = []
     out, err = io.StringIO(), io.StringIO()
@@ -82,4 +86,8 @@ def _execute(words: tuple[str, ...], cwd: Path) -> Outcome:
             )
         except SystemExit as exit:
             status = exit.code if isinstance(exit.code, int) else int(exit.code is not None)
-    return Outcome(status, out.getvalue(), err.getvalue(), failures[0] if failures else None)
+    recorder.uninstall()
+    if observer.error is not None:
+        raise observer.error
+    failure = failures[0] if failures else None
+    return Outcome(status, out.getvalue(), err.getvalue(), failure, observer.read())

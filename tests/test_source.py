@@ -5,12 +5,19 @@ tests/source/<mistake>/<name>/ holds a program in `bad/`, the same program mende
     code, path, line   the finding: the stripped text of its line in that file
     occurrence         which of several lines with that text, from 1 (only where there are several)
     also               other places that are as right: a list of {"path", "line"}
+    run                where a watched run shows it, if that is another place: {"path", "line"}
     main               the file that is started, if it is not `path`
     has_fix            false where no edit can be told
     error              a part of what the program raises; without it the mistake raises nothing
 
 tests/source/innocent/<name>/ holds in `good/` a program that looks like a mistake and is right: {"main"}. `runs` is false
 where a program needs a library that the tests don't have.
+
+What a program does while it is watched tells some of these mistakes too: where their rule reads a `Run`, the watched
+program shows exactly the same, at one of the same places; everything else stays silent. unseen_in_runs.json names the
+programs whose run doesn't show it, with the reason. It may only shrink.
+
+tests/run/ holds programs in the same form, for mistakes that only a run shows.
 
 tests/source/known_misses.json names the programs whose mistake isn't found, with the reason. It may only shrink: a listed
 one that is found is an error.
@@ -33,10 +40,14 @@ from torchmedic.engine import diagnose
 from torchmedic.fix.patch import patched
 from torchmedic.model import Diagnosis
 from torchmedic.observed import load
+from torchmedic.observed.run import Run
 from torchmedic.observed.trace import Trace
 from torchmedic.rules import RULES
+from torchmedic.silent import found_in
 
 SOURCE = Path(__file__).parent / "source"
+RUNS = Path(__file__).parent / "run"
+UNSEEN: dict[str, str] = json.loads((SOURCE / "unseen_in_runs.json").read_text("utf-8"))
 MISSED: dict[str, str] = json.loads((SOURCE / "known_misses.json").read_text("utf-8"))
 
 
@@ -51,14 +62,15 @@ class Program:
     has_fix: bool
     runs: bool = True
     error: str = ""
+    in_run: tuple[tuple[str, int], ...] = ()
 
     @property
     def name(self) -> str:
         return f"{self.folder.parent.name}/{self.folder.name}"
 
 
-def programs() -> list[Program]:
-    return [_program(path) for path in sorted(SOURCE.glob("*/*/expect.json"))]
+def programs(home: Path = SOURCE) -> list[Program]:
+    return [_program(path) for path in sorted(home.glob("*/*/expect.json"))]
 
 
 def _program(path: Path) -> Program:
@@ -74,6 +86,7 @@ def _program(path: Path) -> Program:
         told.get("has_fix", True),
         told.get("runs", True),
         told.get("error", ""),
+        ((told["run"]["path"], _number(path.parent, told["run"])),) if "run" in told else (),
     )
 
 
@@ -173,18 +186,53 @@ def test_programs_run(program, tmp_path, torch_in_the_parent):
         assert outcome.failure is not None and program.error in outcome.failure.message
         assert_runs(copied(program.folder / "good", tmp_path / "good"), program.main)
     else:
-        assert_runs(folder, program.main)
+        assert_shown(assert_runs(folder, program.main), program, folder)
     fixes = [found.fixes[0] for found in findings(folder, program.main) if found.fixes]
     for fix in fixes:
         for path, text in patched(fix).items():
             Path(path).write_bytes(text.encode())
     if fixes:
-        assert_runs(folder, program.main)
+        assert shown(in_run(assert_runs(folder, program.main))) == []
 
 
-def assert_runs(folder: Path, main: str) -> None:
+def assert_runs(folder: Path, main: str) -> Run:
     outcome = run(main, cwd=folder)
     assert outcome.status == 0 and outcome.failure is None, outcome.stderr
+    return outcome.run
+
+
+def in_run(watched: Run) -> list[Diagnosis]:
+    def reraise(rule, error):
+        raise error
+
+    return list(found_in(watched, reraise))
+
+
+def assert_shown(watched: Run, program: Program, folder: Path) -> None:
+    """The run shows exactly the program's mistake if its rule can read a run, and nothing else."""
+    found = in_run(watched)
+    codes = [d.rule.code for d in found]
+    if not program.code or Run not in RULES[program.code].detectors:
+        assert codes == [], shown(found)
+    elif program.name in UNSEEN:
+        assert codes == [], f"{program.name} is seen by now: take it off unseen_in_runs.json"
+    else:
+        assert codes == [program.code], shown(found)
+        at = found[0].at
+        assert at is not None
+        place = Path(at.path).relative_to(folder).as_posix(), at.line
+        assert place in (program.in_run or program.places), shown(found)
+
+
+@pytest.mark.trials
+@pytest.mark.parametrize("program", programs(RUNS), ids=lambda p: p.name)
+def test_the_run_shows_it(program, tmp_path, torch_in_the_parent):
+    """And nothing of the program without the mistake."""
+    if program.code:
+        folder = copied(program.folder / "bad", tmp_path / "bad")
+        assert_shown(assert_runs(folder, program.main), program, folder)
+    folder = copied(program.folder / "good", tmp_path / "good")
+    assert shown(in_run(assert_runs(folder, program.main))) == []
 
 
 def with_tabs(text: str) -> str:

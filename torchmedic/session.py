@@ -50,6 +50,7 @@ def run(words: Sequence[str], options: Options) -> int:
     session = Session(words, options, recorder, observer)
     if observer is not None:
         observer.on_error = session.on_observer_error
+        observer.on_window = session.on_window
     with suppress(Exception):
         recorder.install()
     status = launch.run(program, session.on_crash, session.on_exit, session.on_end)
@@ -71,12 +72,14 @@ class Session:
         self.recorder = recorder
         self.observer = observer
         self.is_found = False  # a run that ended well had findings
+        self.path = list(sys.path)
         self.started = time.monotonic()
         try:
             self.cwd = os.getcwd()
         except FileNotFoundError:  # it was removed; the program may run all the same
             self.cwd = os.sep
         self.environment = dict(os.environ)
+        self.live = silent.Live(options.lang, self.cwd, lambda line: emit(line, sys.stderr))
 
     def on_exit(self, error: BaseException) -> None:
         """Reports what the program caught before it gave up, if that is a mistake that a rule knows."""
@@ -90,6 +93,17 @@ class Session:
             self._write(Report("run", found))
         elif self.options.output is not None:
             self._write(Report("run"))
+
+    def on_window(self) -> None:
+        """Tells what is certain by now. The program's files must not shadow our imports."""
+        theirs, sys.path = sys.path, self.path
+        try:
+            if self.observer is not None:
+                self.live.tell(self.observer.read())
+        except Exception as error:
+            self.on_observer_error(error)
+        finally:
+            sys.path = theirs
 
     def _silent(self) -> tuple[Diagnosis, ...]:
         if self.observer is None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from torchmedic.model import Diagnosis, Rule
+from torchmedic.model import Diagnosis, Lang, Rule, Text
 
 if TYPE_CHECKING:
     from torchmedic.observed.run import Run
@@ -33,6 +33,37 @@ def found_in(run: Run, on_error: OnError) -> tuple[Diagnosis, ...]:
         at = diagnosis.at
         found.setdefault((diagnosis.rule.code, at and (at.path, at.line)), diagnosis)
     return tuple(found.values())
+
+
+class Live:
+    """Tells each mistake in one line when it is first certain, while the program runs."""
+
+    LINE = Text(
+        en="torchmedic: {code} {place}: {title} (the report follows at the end)",
+        ko="torchmedic: {code} {place}: {title} (보고서는 끝에 나옵니다)",
+    )
+
+    def __init__(self, lang: Lang, cwd: str, write: Callable[[str], object]) -> None:
+        self.lang = lang
+        self.cwd = cwd
+        self.write = write
+        self.told: set[object] = set()
+
+    def tell(self, run: Run) -> None:
+        from torchmedic.render import shown_path
+
+        for diagnosis in found_in(run, lambda rule, error: None):
+            at = diagnosis.at
+            key = diagnosis.rule.code, at and (at.path, at.line)
+            if key in self.told or at is None:
+                continue
+            self.told.add(key)
+            said = self.LINE.fill(
+                code=diagnosis.rule.code,
+                place=f"{shown_path(at.path, self.cwd)}:{at.line}",
+                title=diagnosis.title(self.lang),
+            )
+            self.write(said.show(self.lang) + "\n")
 
 
 def with_fixes(found: tuple[Diagnosis, ...], main: str) -> tuple[Diagnosis, ...]:

@@ -26,6 +26,8 @@ class OptimizerRun(NamedTuple):
     empty: int = 0
     backwards: int = 0  # backward passes that changed its gradients
     is_closure: bool = False
+    has_stepped: bool = False  # at any time, watched or not
+    clearings: int = 0  # calls of `zero_grad`
     owner: str = ""
     stepped_by: tuple[Site, ...] = ()  # the first call of `step`, then the calls around it
     backward_by: tuple[tuple[Site, ...], ...] = ()  # every place whose backward passes reached it
@@ -36,8 +38,8 @@ class Forward(NamedTuple):
     """The calls of one model from one place, fed by one pass over a DataLoader (or by none).
 
     `consumed`: a backward pass came through the result. `flowed`: the result went into another model. `most`: calls
-    without a step between them. `later`: calls after the first step of any optimizer. `layers`: those in training mode
-    whose result depends on it, by their names in the model.
+    without a step between them. `later`: calls after the first step of any optimizer. `layers`: those whose
+    result depends on the mode and that were in training mode, when the model was, by their names in it.
     """
 
     by: tuple[Site, ...]
@@ -45,6 +47,7 @@ class Forward(NamedTuple):
     type: str
     parameters: frozenset[int] = frozenset()
     loader: int = 0  # number of the pass; 0: none
+    source: int = 0  # id of the DataLoader
     loader_by: tuple[Site, ...] = ()  # where that pass was begun
     first: int = 0  # which call of any model the first one was
     calls: int = 0
@@ -53,6 +56,7 @@ class Forward(NamedTuple):
     flowed: int = 0
     with_grad: int = 0
     in_training: int = 0
+    frozen: int = 0  # calls in evaluation mode, with gradients on, after calls in training mode
     later: int = 0
     most: int = 0
     is_dropped: bool = False  # the program does nothing with the result

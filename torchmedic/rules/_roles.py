@@ -18,7 +18,7 @@ _ACTS = re.compile(r"(^|_)(mc|dropout|uncertainty|adapt|bn|attack|saliency|act|e
 
 
 class Place(NamedTuple):
-    """One call site and model, over all passes of the loaders that fed it."""
+    """One call site, model and loader, over all passes of this."""
 
     at: Span
     forwards: tuple[Forward, ...]
@@ -28,37 +28,45 @@ class Place(NamedTuple):
         return sum(f.calls for f in self.forwards)
 
 
-def role(forward: Forward, trained: frozenset[int], is_over: bool = True) -> Role:
-    """`trained`: ids of the parameters that an optimizer has changed. Without evidence the role is "other".
+class Roles:
+    """The roles of all calls of a run. Without evidence a role is "other"."""
 
-    While the run is going on, a result that holds an unused graph may still be trained with.
-    """
-    if forward.owner or not forward.parameters & trained or not forward.looked:
-        return "other"
-    if forward.waiting and not is_over:
-        return "other"
-    if forward.consumed:
-        return "train" if forward.consumed * 2 >= forward.looked else "other"
-    if forward.flowed or not forward.later or forward.is_dropped:
-        return "other"
-    function = forward.by[0].function.rpartition(".")[2]
-    if _ACTS.search(function):
-        return "other"
-    is_fed = bool(forward.loader) and forward.most >= 2
-    return "evaluate" if _EVALUATES.search(function) or is_fed else "other"
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        held = (o.holds for o in run.optimizers if o.steps)
+        self.trained = frozenset[int]().union(*held)
+        self.training_passes = {f.loader for f in run.forwards if f.consumed} - {0}
 
+    def role(self, forward: Forward) -> Role:
+        """While the run is going on, a result that holds an unused graph may still be trained with."""
+        if forward.owner or not forward.parameters & self.trained or not forward.looked:
+            return "other"
+        if forward.waiting and not self.run.is_over:
+            return "other"
+        if forward.consumed:
+            return "train" if forward.consumed * 2 >= forward.looked else "other"
+        if forward.flowed or not forward.later or forward.is_dropped:
+            return "other"
+        function = forward.by[0].function.rpartition(".")[2]
+        if _ACTS.search(function) or forward.loader in self.training_passes:
+            return "other"
+        is_off = not forward.with_grad or (not forward.in_training and bool(forward.eval_by))
+        is_fed = bool(forward.loader) and (forward.most >= 2 or is_off)
+        return "evaluate" if _EVALUATES.search(function) or is_fed else "other"
 
-def trained(run: Run) -> frozenset[int]:
-    return frozenset[int]().union(*(o.holds for o in run.optimizers if o.steps))
+    def places(self, wanted: Role) -> Iterator[Place]:
+        """In the order of their first calls. Those that evaluate do so in every call that was seen."""
+        found: dict[tuple[Span, int, int], list[Forward]] = {}
+        for forward in self.run.forwards:
+            at, root, source = forward.by[0].at, forward.root, forward.source
+            if wanted == "train" and self.role(forward) == "train":
+                found.setdefault((at, root, 0), []).append(forward)
+            elif wanted != "train" and forward.later:
+                found.setdefault((at, root, source), []).append(forward)
+        for (at, *_), forwards in found.items():
+            if {self.role(f) for f in forwards} == {wanted}:
+                yield Place(at, tuple(forwards))
 
 
 def places(run: Run, wanted: Role) -> Iterator[Place]:
-    """Where every call that was seen had this role, in the order of their first calls."""
-    changed = trained(run)
-    found: dict[tuple[Span, int], list[Forward]] = {}
-    for forward in run.forwards:
-        found.setdefault((forward.by[0].at, forward.root), []).append(forward)
-    for (at, _), forwards in found.items():
-        roles = {role(f, changed, run.is_over) for f in forwards if f.later or wanted == "train"}
-        if roles == {wanted}:
-            yield Place(at, tuple(f for f in forwards if f.later or wanted == "train"))
+    return Roles(run).places(wanted)

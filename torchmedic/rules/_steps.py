@@ -8,7 +8,7 @@ from typing import NamedTuple
 from torchmedic.model import Evidence, Fix, Span, Text
 from torchmedic.observed.run import OptimizerRun, Run
 from torchmedic.observed.trace import Event
-from torchmedic.rules._clearing import cleared_before, moved_before, moved_inside
+from torchmedic.rules._clearing import cleared_before, moved_before, moved_inside, stepped
 from torchmedic.rules._run import event, loop_around, receiver, trace_of
 
 FEWEST = 3  # steps before anything is said
@@ -36,7 +36,13 @@ class Misuse(NamedTuple):
 
 def misused(run: Run) -> Iterator[Misuse]:
     for one in run.optimizers:
-        if one.owner or one.steps < FEWEST:
+        if one.owner:
+            continue
+        if not one.has_stepped and run.is_over:
+            found = _never(one, run)
+            if found is not None:
+                yield found
+        if one.steps < FEWEST:
             continue
         found = _stale(one) if one.stale >= 2 else _lost(one)
         if found is not None:
@@ -91,6 +97,25 @@ def _stale(one: OptimizerRun) -> Misuse | None:
     evidence = (counted, Evidence(_CLEARS, clearing.at))
     fixes = moved_inside(with_clearing, clearing, backward, step)
     return Misuse("rarely", clearing.at, facts, evidence, fixes)
+
+
+def _never(one: OptimizerRun, run: Run) -> Misuse | None:
+    """It is cleared again and again, backward passes reach it, and others step, that hold other parameters."""
+    others = [o for o in run.optimizers if o.steps >= FEWEST and not o.owner]
+    if any(o.has_stepped and o.holds & one.holds for o in run.optimizers):
+        return None
+    if min(one.backwards, one.clearings) < FEWEST or not others or not one.cleared_by:
+        return None
+    name = receiver(one.cleared_by[0])
+    loop = loop_around(one.cleared_by)
+    after = [b for b in one.backward_by if b[0].at.line > one.cleared_by[0].at.line]
+    backward = event("backward", (after or list(one.backward_by) or [()])[0])
+    trace = trace_of(backward) if backward else None
+    if loop is None or backward is None or trace is None or not name:
+        return None
+    facts: dict[str, object] = {"optimizer": name, "loop": loop.line}
+    evidence = (Evidence(_CLEARS, one.cleared_by[0].at),)
+    return Misuse("never-stepped", backward.at, facts, evidence, stepped(trace, backward, name))
 
 
 def _lost(one: OptimizerRun) -> Misuse | None:

@@ -23,7 +23,7 @@ class Place:
     """One call site, model and pass over a loader."""
 
     __slots__ = (
-        "by", "calls", "consumed", "eval_by", "first", "flowed", "graph_bytes", "in_training", "is_dropped", "later", "layers",
+        "by", "calls", "consumed", "eval_by", "first", "flowed", "frozen", "graph_bytes", "in_training", "is_dropped", "later", "layers",
         "loader", "looked", "meant", "most", "owner", "root", "row", "step", "tags", "with_grad",
     )  # fmt: skip
 
@@ -37,7 +37,7 @@ class Place:
         self.graph_bytes: int | None = None
         self.is_dropped = False
         self.calls = self.looked = self.consumed = self.flowed = 0
-        self.with_grad = self.in_training = self.later = 0
+        self.with_grad = self.in_training = self.later = self.frozen = 0
         self.most = self.row = self.meant = 0
         self.eval_by: tuple[Call, ...] = ()
         self.tags: list[weakref.ref[Tag]] = []
@@ -110,9 +110,10 @@ class Forwards(Watcher):
         self.roots: dict[int, _Root] = {}
         self.places: dict[tuple[int, int, int, int], Place] = {}
         self._codes: dict[int, CodeType] = {}  # held, so that their ids stay their own
-        self._results: OrderedDict[int, Place] = OrderedDict()
+        # The weak reference keeps the address of a freed storage from being used again.
+        self._results: OrderedDict[int, tuple[Any, Place]] = OrderedDict()
         self._running: list[tuple[int, Place]] = []
-        self._passes: dict[int, tuple[Call, ...]] = {}
+        self._passes: dict[int, tuple[int, tuple[Call, ...]]] = {}
         self._modes: dict[int, _Mode] = {}  # the latest at the end
 
     def root(self, module: Any) -> _Root:
@@ -139,7 +140,7 @@ class Forwards(Watcher):
 
     def pass_begins(self, loader: Any, number: int, frame: FrameType) -> None:
         if len(self._passes) < MOST_SITES:
-            self._passes[number] = user_calls(frame)
+            self._passes[number] = id(loader), user_calls(frame)
 
     def called(
         self, module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], frame: FrameType
@@ -167,11 +168,12 @@ class Forwards(Watcher):
             place.meant += said is not None and said.mode and said.step == now.steps
         elif said is not None and not said.mode:
             place.eval_by = said.by
-        if place.calls < 4 or not place.calls & (place.calls - 1):
+            place.frozen += bool(place.in_training) and torch.is_grad_enabled()
+        if module.training and (place.calls < 4 or not place.calls & (place.calls - 1)):
             place.layers = root.in_training()
         if self._results:
             for tensor in _tensors(torch, (*args, *kwargs.values())):
-                source = self._results.get(_storage(tensor))
+                _, source = self._results.get(_storage(tensor), (None, None))
                 if source is not None and source is not place:
                     source.flowed += 1
         self._running.append((id(frame), place))
@@ -190,8 +192,9 @@ class Forwards(Watcher):
             place.tags = [ref for ref in place.tags if _is_waiting(ref)][-MOST_TAGS:]
             place.tags.append(weakref.ref(tag))
         tensor = with_node if with_node is not None else next(iter(found), None)
-        if tensor is not None:
-            self._results[_storage(tensor)] = place
+        address = _storage(tensor) if tensor is not None else 0
+        if tensor is not None and address:
+            self._results[address] = _weak(tensor), place
             if len(self._results) > RESULTS:
                 self._results.popitem(last=False)
 
@@ -218,13 +221,15 @@ class Forwards(Watcher):
 
     def _told(self, place: Place) -> Forward:
         root = place.root
+        source, begun = self._passes.get(place.loader, (0, ()))
         return Forward(
             sites(place.by),
             id(root),
             root.type,
             root.parameters,
             place.loader,
-            sites(self._passes.get(place.loader, ())),
+            source,
+            sites(begun),
             place.first,
             place.calls,
             place.looked,
@@ -232,6 +237,7 @@ class Forwards(Watcher):
             place.flowed,
             place.with_grad,
             place.in_training,
+            place.frozen,
             place.later,
             place.most,
             place.is_dropped,
@@ -268,6 +274,12 @@ def _storage(tensor: Any) -> int:
         return int(tensor.untyped_storage()._cdata)
     except (RuntimeError, NotImplementedError):  # sparse, or another layout without storage
         return 0
+
+
+def _weak(tensor: Any) -> Any:
+    from torch.multiprocessing.reductions import StorageWeakRef
+
+    return StorageWeakRef(tensor.untyped_storage())
 
 
 def _tensors(torch: Any, value: Any, depth: int = 2) -> Iterator[Any]:

@@ -39,6 +39,8 @@ class State:
         self.lost_at = 0  # how many forward passes there were at that clearing
         self.confirmations = 0
         self.steps = self.stale = self.thrown = self.early = self.empty = self.backwards = 0
+        self.clearings = 0
+        self.has_stepped = False
         self.owner = ""
         self.step_calls: tuple[Call, ...] = ()
         self.backward_calls: dict[Call, tuple[Call, ...]] = {}
@@ -95,14 +97,24 @@ class Gradients(Watcher):
 
     def zero_grad(self, optimizer: Any, frame: FrameType) -> None:
         state = self.state(optimizer)
-        if state is None:
-            return
+        if state is not None:
+            self._cleared(state, user_calls(frame))
+
+    def module_zero_grad(self, module: Any, frame: FrameType) -> None:
+        calls = user_calls(frame)
+        held = frozenset(map(id, module.parameters()))
+        for state in self.states.values():
+            if state.holds and state.holds <= held:
+                self._cleared(state, calls)
+
+    def _cleared(self, state: State, calls: tuple[Call, ...]) -> None:
+        state.clearings += 1
         if state.pending:
             state.lost = state.pending
         state.lost_at = self.now.forwards
         state.pending = 0
         state.is_unclean = state.is_stale = False
-        state.clear_calls = user_calls(frame)
+        state.clear_calls = calls
 
     def backward_begins(self, tensors: Any, frame: FrameType) -> None:
         self._before = []
@@ -169,7 +181,10 @@ class Gradients(Watcher):
 
     def step_ends(self, optimizer: Any) -> None:
         state = self.state(optimizer)
-        if state is None or not self.now.is_open:
+        if state is None:
+            return
+        state.has_stepped = True
+        if not self.now.is_open:
             return
         if state.is_closure:
             state.steps += 1
@@ -198,6 +213,8 @@ def _told(state: State) -> OptimizerRun:
         state.empty,
         state.backwards,
         state.was_closure,
+        state.has_stepped,
+        state.clearings,
         state.owner,
         sites(state.step_calls),
         tuple(map(sites, state.backward_calls.values())),

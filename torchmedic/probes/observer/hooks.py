@@ -57,6 +57,7 @@ class Observer:
         self._passes = 0
         self._numbers: dict[int, int] = {}  # id of an iterator -> number of its pass
         self._turn_at = FIRST_WINDOW
+        self._windows = 0
         self._batches_left = 0
         self._told: dict[str, list[Handler]] = {}
         self.switch_calls: Callable[[bool], None] = lambda is_on: None
@@ -107,6 +108,8 @@ class Observer:
             self._backward_ends,
         )
         self._splice(hot, kind.zero_grad, "_torchmedic_zero_grad(self)", self._zero_grad)
+        clear = "_torchmedic_module_zero_grad(self)"
+        self._splice(hot, torch.nn.Module.zero_grad, clear, self._module_zero_grad)
         for name in LOSSES:
             enter = f"_torchmedic_loss({name!r}, locals())"
             self._splice(hot, getattr(functional, name, None), enter, self._lost)
@@ -186,8 +189,9 @@ class Observer:
             self.now.is_open = False
             self._set_hot(False)
             self._tell("closed")
-            if self.is_on:
-                self.on_window()
+            self._windows += 1
+            if self.is_on and not self._windows & (self._windows - 1):
+                self.on_window()  # after the 1st, 2nd, 4th, 8th …: it takes a few milliseconds
 
     def _turn(self) -> None:
         if self.now.is_open:
@@ -238,6 +242,9 @@ class Observer:
 
     def _zero_grad(self, optimizer: Any) -> None:
         self._tell("zero_grad", optimizer, sys._getframe(1))
+
+    def _module_zero_grad(self, module: Any) -> None:
+        self._tell("module_zero_grad", module, sys._getframe(1))
 
     def _lost(self, name: str, names: Mapping[str, Any]) -> None:
         self._tell("lost", name, names, sys._getframe(1))

@@ -56,6 +56,9 @@ class Watcher:
     def zero_grad(self, optimizer: Any, frame: FrameType) -> None:
         """Before it clears. Only in windows."""
 
+    def module_zero_grad(self, module: Any, frame: FrameType) -> None:
+        """`model.zero_grad()`. Only in windows."""
+
     def step_begins(
         self, optimizer: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], frame: FrameType
     ) -> None: ...

@@ -254,8 +254,12 @@ def training_in_evaluation_mode(trace: Trace) -> Iterator[Diagnosis]:
 @rule.on(Run)
 def trained_in_evaluation_mode(run: Run) -> Iterator[Diagnosis]:
     for place in places(run, "train"):
-        active = [f for f in place.forwards if f.layers and f.in_training == f.calls]
-        frozen = [f for f in place.forwards if not f.in_training and not f.layers and f.eval_by]
+        active = [f for f in place.forwards if f.layers and f.in_training]
+        frozen = [
+            f
+            for f in place.forwards
+            if f.eval_by and (f.frozen or not f.in_training) and f.consumed == f.with_grad
+        ]
         if not active or not frozen or frozen[0].first < active[0].first:
             continue
         switch = frozen[0].eval_by[0]
