@@ -9,9 +9,12 @@ if TYPE_CHECKING:
 
     from torchmedic.model import Diagnosis
     from torchmedic.seeding import seed_everything as seed_everything
+    from torchmedic.watching import install as install
+    from torchmedic.watching import watch as watch
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "check", "seed_everything"]
+__all__ = ["__version__", "check", "install", "seed_everything", "watch"]
+_PLACES = {"seed_everything": "seeding", "install": "watching", "watch": "watching"}
 
 
 def check(
@@ -37,8 +40,8 @@ def check(
 
 def __getattr__(name: str) -> object:
     """What is only loaded when it is asked for."""
-    if name == "seed_everything":
-        from torchmedic.seeding import seed_everything
+    if name in _PLACES:
+        from importlib import import_module
 
-        return seed_everything
+        return getattr(import_module(f"torchmedic.{_PLACES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -39,6 +39,7 @@ def run(words: Sequence[str], options: Options) -> int:
 
     Raises LaunchError if the words name no program that can be started.
     """
+    from torchmedic import watching
     from torchmedic.probes import launch
     from torchmedic.probes.record import Recorder
 
@@ -48,6 +49,7 @@ def run(words: Sequence[str], options: Options) -> int:
         observer = silent.observer()
     recorder = Recorder(observer)
     session = Session(words, options, recorder, observer)
+    watching.claim(observer)
     if observer is not None:
         observer.on_error = session.on_observer_error
         observer.on_window = session.on_window
@@ -121,6 +123,15 @@ class Session:
             + "\n",
             sys.stderr,
         )
+
+    def explain(self, error: BaseException) -> None:
+        """Reports an exception after which the program goes on, if a rule knows it."""
+        from torchmedic.engine import diagnose
+        from torchmedic.probes.crash import read_error
+
+        found = diagnose(read_error(error, self.recorder), _collect([]))
+        if found:
+            self._write(Report("run", tuple(map(with_diffs, found))))
 
     def on_crash(self, error: BaseException, is_caught: bool = False) -> None:
         """Reads the crash and reports it. Errors of ours are raised: the launcher tells them in one line."""

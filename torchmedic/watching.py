@@ -1,0 +1,173 @@
+"""`with torchmedic.watch():` and `torchmedic.install()`: what `torchmedic run` sees, from inside a program or a notebook."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+from contextlib import suppress
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from torchmedic import session, silent
+from torchmedic.model import Diagnosis, Lang
+from torchmedic.render import Report
+
+if TYPE_CHECKING:
+    from torchmedic.probes.observer.hooks import Observer
+    from torchmedic.probes.record import Recorder
+
+
+class watch:
+    """`with torchmedic.watch() as seen:` watches the training inside the block, and reports its silent mistakes.
+
+    The report goes to standard error, if there is anything to say; `report=False` keeps it quiet. Results, random
+    numbers and the program's objects stay what they are; everything is put back at the end, also after an exception.
+    Inside another watch, or under `torchmedic run`, the outer one reports. Raises ValueError for a language that
+    isn't "en" or "ko".
+    """
+
+    def __init__(self, lang: Lang | None = None, report: bool = True) -> None:
+        self._options = session.Options(lang=_language(lang))
+        self._is_told = report
+        self._observer: Observer | None = None
+        self._recorder: Recorder | None = None
+
+    def __enter__(self) -> watch:
+        if _ACTIVE:
+            self._observer, self._is_told = _ACTIVE[-1], False
+        else:
+            self._observer, self._recorder = _begin(self._options)
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        if self._recorder is not None:
+            _end(self._recorder)
+        if self._is_told:
+            with suppress(Exception):
+                _write(self.diagnoses, self._options)
+
+    @property
+    def diagnoses(self) -> tuple[Diagnosis, ...]:
+        """The mistakes that were seen so far, with the fixes that the source allows; empty if nothing can be watched."""
+        if self._observer is None or self._observer.error is not None:
+            return ()
+        return _found(self._observer)
+
+
+def install(lang: Lang | None = None) -> None:
+    """Watches until the process ends, and then reports; explains an exception that nothing catches.
+
+    For a program that can't be started by `torchmedic run`, and for notebooks: there an exception of a cell is
+    explained below it, and mistakes are told after the cell that shows them. A second call changes nothing. Raises
+    ValueError for a language that isn't "en" or "ko".
+    """
+    options = session.Options(lang=_language(lang), verify=False)
+    if _ACTIVE:
+        return
+    observer, recorder = _begin(options)
+    if recorder is None:
+        return
+    crash = session.Session((), options, recorder, observer)
+    process = os.getpid()
+    shell = _notebook()
+    if shell is not None:
+        _in_notebook(shell, crash, observer)
+        return
+    previous = sys.excepthook
+
+    def explain(kind: type[BaseException], error: BaseException, at: TracebackType | None) -> None:
+        previous(kind, error, at)
+        if os.getpid() == process and isinstance(error, Exception):
+            with suppress(Exception):
+                crash.on_crash(error)
+            _end(recorder)
+
+    def finish() -> None:
+        if os.getpid() == process and _ACTIVE:
+            _end(recorder)
+            with suppress(Exception):
+                crash.on_end()
+
+    sys.excepthook = explain
+    atexit.register(finish)
+
+
+_ACTIVE: list[Observer | None] = []
+
+
+def claim(observer: Observer | None) -> None:
+    """`torchmedic run` watches: what the program itself asks for is part of that."""
+    _ACTIVE.append(observer)
+
+
+def _begin(options: session.Options) -> tuple[Observer | None, Recorder | None]:
+    observer: Observer | None = None
+    recorder: Recorder | None = None
+    with suppress(Exception):  # the program runs all the same
+        from torchmedic.probes.record import Recorder
+
+        observer = silent.observer()
+        recorder = Recorder(observer)
+        live = session.Session((), options, recorder, observer)
+        observer.on_error = live.on_observer_error
+        recorder.install()
+    _ACTIVE.append(observer)
+    return observer, recorder
+
+
+def _end(recorder: Recorder | None) -> None:
+    if _ACTIVE:
+        _ACTIVE.pop()
+    if recorder is not None:
+        with suppress(Exception):
+            recorder.uninstall()
+
+
+def _found(observer: Observer) -> tuple[Diagnosis, ...]:
+    found = silent.found_in(observer.read(), lambda rule, error: None)
+    return tuple(session.with_diffs(d) for d in silent.with_fixes(found, silent.main_file()))
+
+
+def _write(found: tuple[Diagnosis, ...], options: session.Options) -> None:
+    if not found:
+        return
+    text = session.show(Report("run", found), options)
+    session.emit("\n" + text, sys.stderr)
+
+
+def _language(given: str | None) -> Lang:
+    if given not in (None, "en", "ko"):
+        raise ValueError(f"lang must be 'en' or 'ko', not {given!r}")
+    from torchmedic.config import ConfigError, config
+
+    try:
+        return config(given).lang
+    except ConfigError:
+        return "en"
+
+
+def _notebook() -> Any:
+    """The running IPython shell, or None."""
+    ipython: Any = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython is not None else None
+
+
+def _in_notebook(shell: Any, crash: session.Session, observer: Observer | None) -> None:
+    told: set[object] = set()
+
+    def explain(
+        shell: Any, kind: Any, error: BaseException, at: Any, tb_offset: int | None = None
+    ) -> None:
+        shell.showtraceback((kind, error, at), tb_offset=tb_offset)
+        with suppress(Exception):
+            crash.explain(error)
+
+    def after_cell(*details: object) -> None:
+        found = _found(observer) if observer is not None and observer.error is None else ()
+        new = tuple(d for d in found if (d.rule.code, d.at and d.at[:2]) not in told)
+        told.update((d.rule.code, d.at and d.at[:2]) for d in new)
+        _write(new, crash.options)
+
+    shell.set_custom_exc((Exception,), explain)
+    shell.events.register("post_run_cell", after_cell)
