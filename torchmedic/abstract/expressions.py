@@ -42,6 +42,20 @@ def _evaluators(machine: Any) -> dict[type[ast.expr], Callable[[Any, Any], Value
     }
 
 
+def of_dtype(named: str, fact: str) -> Value:
+    """`torch.long.is_floating_point`."""
+    from torchmedic.abstract.tables.dtypes import category, dtype_of_torch
+
+    if named == "torch":
+        return External(f"torch.{fact}")  # the function
+    dtype = dtype_of_torch(named)
+    if dtype and fact == "is_floating_point":
+        return Const(category(dtype) == 2)
+    if dtype and fact == "is_complex":
+        return Const(category(dtype) == 3)
+    return Unknown(False)
+
+
 class Expressions(Operators):
     """Evaluates expressions. What it can't tell is `Unknown`, with the graphs that may be in it."""
 
@@ -125,7 +139,7 @@ class Expressions(Operators):
         """The attribute as Python would find it."""
         if isinstance(value, External):
             if name in ("is_floating_point", "is_complex", "is_signed", "itemsize"):
-                return Unknown(False)  # of a dtype
+                return of_dtype(value.name, name)
             return self.external(f"{value.name}.{name}")
         if isinstance(value, Namespace):
             return self._held(value.scope.get(name, MISSING), name)
