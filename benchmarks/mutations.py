@@ -1,6 +1,6 @@
 """How many mistakes of each kind `check` finds: right programs get one mistake each, and are looked at before and after.
 
-.venv/bin/python benchmarks/mutations.py [--missed] [--execute] [FILE…]    default: examples and the mended programs of the tests
+.venv/bin/python benchmarks/mutations.py [--missed] [--only CODE] [--execute] [FILE…]    default: examples and the mended programs of the tests
 
 The unchanged program is the negative: what is said of it counts as a false alarm. A mutant without effect is no mistake:
 `--execute` runs every mutant beside the right program (effects.py, about 10 minutes) and writes the proven ones into
@@ -177,6 +177,8 @@ def cut(source: Source) -> Iterator[list[Edit]]:
     for assign in source.nodes(ast.Assign):
         function = source.function_of(assign)
         is_forward = function is not None and function.name == "forward"
+        if isinstance(assign.targets[0], (ast.Tuple, ast.List)):
+            continue  # a tuple has no `detach`: that is another mistake, and Python says so
         if is_forward and "self." in source.code(assign) and isinstance(assign.value, ast.Call):
             yield [source.insert_after(assign.value, ".detach()")]
 
@@ -362,7 +364,12 @@ def main() -> None:
         "--missed", action="store_true", help="name the mutants that were not found"
     )
     parser.add_argument("--execute", action="store_true", help="find those without effect anew")
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="CODE", help="mutants of these mistakes"
+    )
     options = parser.parse_args()
+    if options.only and options.execute:
+        parser.error("--execute is for all mistakes")
 
     known: dict[str, str] = {}
     if not options.execute and HARMLESS.is_file():
@@ -375,7 +382,7 @@ def main() -> None:
             count += 1
             before = codes(program)
             alarms += [f"{program.name}: {code}" for code in before]
-            mutants = list(mutants_of(program))
+            mutants = [m for m in mutants_of(program) if m.code in (options.only or [m.code])]
             if options.execute:
                 known |= harmless(program, mutants)
             for mutant in mutants:

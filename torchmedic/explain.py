@@ -160,7 +160,7 @@ def _common(wanted: set[str], vocabulary: set[str]) -> int:
 
 
 def _vocabulary(rule: Rule) -> set[str]:
-    parts = [rule.name.replace("-", " "), *rule.search, *rule.summary, *rule.messages]
+    parts = [rule.name.replace("-", " "), *rule.all_search, *rule.summary, *rule.messages]
     parts += [text for v in rule.variants for text in (*v.messages, v.title.ko)]
     return _words(" ".join([*parts, rule.title.ko]))
 

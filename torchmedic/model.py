@@ -132,13 +132,18 @@ class Evidence(NamedTuple):
 
 
 class Variant(NamedTuple):
-    """One of the forms that a mistake takes: its own title, and the wordings by which it is recognised."""
+    """One of the forms that a mistake takes: its own title, and the wordings by which it is recognised.
+
+    Keywords and links of its own are shown instead of the rule's.
+    """
 
     name: str
     title: Text
     why: Text | None = None
     help: Text | None = None
     messages: tuple[str, ...] = ()
+    search: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
 
 
 class Diagnosis(NamedTuple):
@@ -165,6 +170,14 @@ class Diagnosis(NamedTuple):
 
     def help(self, lang: Lang) -> str:
         return ((self.variant and self.variant.help) or self.rule.help).show(lang, self.facts)
+
+    @property
+    def search(self) -> tuple[str, ...]:
+        return (self.variant and self.variant.search) or self.rule.search
+
+    @property
+    def links(self) -> tuple[str, ...]:
+        return (self.variant and self.variant.links) or self.rule.links
 
 
 class Reading(NamedTuple):
@@ -236,6 +249,18 @@ class Rule:
                 if facts is not None:
                     return Reading(variant, facts)
         return None
+
+    @property
+    def all_search(self) -> tuple[str, ...]:
+        """The keywords of the rule and of its variants, each once."""
+        own = (one for variant in self.variants for one in variant.search)
+        return tuple(dict.fromkeys((*self.search, *own)))
+
+    @property
+    def all_links(self) -> tuple[str, ...]:
+        """The links of the rule and of its variants, each once."""
+        own = (one for variant in self.variants for one in variant.links)
+        return tuple(dict.fromkeys((*self.links, *own)))
 
     def variant(self, name: str) -> Variant:
         """The variant of that name. Raises StopIteration if there is none."""

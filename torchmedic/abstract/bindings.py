@@ -56,6 +56,8 @@ class Bindings(Comprehensions):
         if isinstance(thing, Choice):
             for one in thing.values:
                 if isinstance(one, Object):
+                    if name in one.keys:
+                        self.write(one.state, "is_open", True)
                     old = one.attributes.get(name)
                     self.write(one.attributes, name, joined([old, value]) if old else value)
         elif isinstance(thing, (Object, Class)):
@@ -131,6 +133,8 @@ class Bindings(Comprehensions):
     def blurred(self, holder: Value, target: ast.expr | None = None) -> None:
         """The container has other items by now, it can't be told which, nor how many. `target`: what `del` names."""
         if isinstance(target, ast.Attribute) and isinstance(holder, (Object, Class)):
+            if isinstance(holder, Object) and target.attr in holder.keys:
+                self.write(holder.state, "is_open", True)
             self.write(holder.attributes, target.attr, MISSING)
             return
         if isinstance(holder, Sequence):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 
+from torchmedic.abstract.choices import Shared
 from torchmedic.abstract.definitions import Definitions
 from torchmedic.abstract.machine import DEEPEST, Flow, Frame, is_dull
 from torchmedic.abstract.registry import CALLS, CLASSES, FUNCTIONS, MADE, METHODS, canonical
@@ -81,18 +82,19 @@ class Calls(Definitions):
     def _call_each(self, function: Choice, arguments: Arguments) -> Value:
         able = [v for v in function.values if not isinstance(v, (Const, Sequence, Dict, Tensor))]
         results: list[Value] = []
+        shared = Shared(self)
 
         def take(one: Value) -> Callable[[], Flow]:
             def work() -> Flow:
-                results.append(self.call(one, arguments))
+                with shared.one_of_them():
+                    results.append(self.call(one, arguments))
                 return Flow.NEXT
 
             return work
 
         at = self.span()
-        # Which one it is may depend on what it is given.
-        with self.guarded(len(able) > 1):
-            arms = [self.arm(Branch(at, index), take(one)) for index, one in enumerate(able)]
+        arms = [self.arm(Branch(at, index), take(one)) for index, one in enumerate(able)]
+        shared.settle()
         if arms:
             self.join(arms)
         return self.either(results)

@@ -1,8 +1,15 @@
-"""Conditions and managers under which an exception may be no mistake."""
+"""Conditions, managers and choices under which an exception may be no mistake, or isn't certain."""
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torchmedic.abstract.machine import State
+    from torchmedic.observed import Failure
 
 # What tells values apart. An arm behind such a condition is made for values that the other arm is not made for.
 _KINDS = frozenset({
@@ -38,3 +45,31 @@ def expects_failure(manager: ast.expr) -> bool:
     called = manager.func if isinstance(manager, ast.Call) else manager
     name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
     return name in _EXPECTING
+
+
+class Shared:
+    """Exceptions of calls of which one is made, it can't be told which: certain is what every one of them raises."""
+
+    def __init__(self, machine: State) -> None:
+        self._machine = machine
+        self._first: list[Failure | None] = []
+        self._failed = machine.failed
+
+    @contextmanager
+    def one_of_them(self) -> Iterator[None]:
+        machine, before = self._machine, len(self._machine.failures)
+        machine.failed = set(self._failed)
+        try:
+            yield
+        finally:
+            found = machine.failures[before:]
+            del machine.failures[before:]
+            self._first.append(found[0] if found else None)
+
+    def settle(self) -> None:
+        """The exception counts if all calls raise it with the same words at the same place."""
+        raised = {(f.type, f.message, f.raised_at) if f else None for f in self._first}
+        if len(raised) == 1 and self._first[0] is not None:
+            self._machine.failures.append(self._first[0])
+        else:
+            self._machine.failed = self._failed

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from torchmedic.abstract.choices import chooses_by_data
 from torchmedic.abstract.machine import MISSING, Flow
-from torchmedic.abstract.operators import Operators, data_of, from_size, is_soft, size_of
+from torchmedic.abstract.operators import (
+    LONGEST_TEXT,
+    Operators,
+    data_of,
+    from_size,
+    is_soft,
+    size_of,
+)
 from torchmedic.abstract.values import (
     ANY,
     Arguments,
@@ -40,6 +47,24 @@ def _evaluators(machine: Any) -> dict[type[ast.expr], Callable[[Any, Any], Value
         kind: getattr(machine, f"_{kind.__name__.lower()}", machine._other)
         for kind in ast.expr.__subclasses__()
     }
+
+
+def _is_word(value: Value) -> bool:
+    return isinstance(value, Const) and type(value.value) in (int, str)
+
+
+def of_dtype(named: str, fact: str) -> Value:
+    """`torch.long.is_floating_point`."""
+    from torchmedic.abstract.tables.dtypes import category, dtype_of_torch
+
+    if named == "torch":
+        return External(f"torch.{fact}")  # the function
+    dtype = dtype_of_torch(named)
+    if dtype and fact == "is_floating_point":
+        return Const(category(dtype) == 2)
+    if dtype and fact == "is_complex":
+        return Const(category(dtype) == 3)
+    return Unknown(False)
 
 
 class Expressions(Operators):
@@ -92,10 +117,19 @@ class Expressions(Operators):
         return Const(node.value)
 
     def _joinedstr(self, node: ast.JoinedStr) -> Value:
+        parts: list[Value] = []
         for part in node.values:
             if isinstance(part, ast.FormattedValue):
-                self.note_use(self.evaluate(part.value))
-        return Unknown(hint="str")
+                value = self.evaluate(part.value)
+                self.note_use(value)
+                is_plain = part.conversion == -1 and part.format_spec is None
+                parts.append(value if is_plain and _is_word(value) else Unknown(hint="str"))
+            else:
+                parts.append(self.evaluate(part))
+        if not all(isinstance(part, Const) for part in parts):
+            return Unknown(hint="str")
+        text = "".join(str(part.value) for part in parts if isinstance(part, Const))
+        return Const(text, is_soft(*parts)) if len(text) < LONGEST_TEXT else Unknown(hint="str")
 
     def _name(self, node: ast.Name) -> Value:
         return self.look_up(node.id)
@@ -125,7 +159,7 @@ class Expressions(Operators):
         """The attribute as Python would find it."""
         if isinstance(value, External):
             if name in ("is_floating_point", "is_complex", "is_signed", "itemsize"):
-                return Unknown(False)  # of a dtype
+                return of_dtype(value.name, name)
             return self.external(f"{value.name}.{name}")
         if isinstance(value, Namespace):
             return self._held(value.scope.get(name, MISSING), name)

@@ -10,6 +10,7 @@ from torchmedic.abstract.notes import Notes
 from torchmedic.abstract.registry import canonical
 from torchmedic.abstract.values import Const, External, Namespace, Unknown, Value
 from torchmedic.observed import Source, load
+from torchmedic.observed.imports import module_file
 
 MOST_FILES = 60
 FOLLOWED_BY_TABLES = ("torch", "numpy", "torchvision")
@@ -43,22 +44,9 @@ class Imports(Notes):
         return self._found[key]
 
     def _search(self, module: str, level: int) -> str | None:
-        parts = [p for p in module.split(".") if p]
         here = os.path.dirname(os.path.abspath(self.frame.source.path))
-        if level:
-            for _ in range(level - 1):
-                here = os.path.dirname(here)
-            bases = [here]
-        else:
-            up = os.path.dirname(here)
-            root = os.path.dirname(os.path.abspath(self.source.path))
-            bases = list(dict.fromkeys([root, here, up, os.path.dirname(up)]))
-        for base in bases:
-            stem = os.path.join(base, *parts)
-            for path in (f"{stem}.py", os.path.join(stem, "__init__.py")):
-                if os.path.isfile(path):
-                    return path
-        return None
+        root = os.path.dirname(os.path.abspath(self.source.path))
+        return module_file(here, "." * level + module, first=(root,))
 
     def _library_module(self, module: str, level: int) -> str | None:
         """The dotted name of what a file of a library that the tables know imports from it: its code isn't followed."""

@@ -137,7 +137,7 @@ class State:
         self._steps = 0
         self._pause = 512  # the step after which the clock is looked at
         self._deadline = time.process_time() + MOST_SECONDS
-        self._failed: set[tuple[str, int, int, str]] = set()
+        self.failed: set[tuple[str, int, int, str]] = set()
 
     def tick(self) -> None:
         """Counts one step. Raises OverBudget."""
@@ -318,9 +318,9 @@ class State:
                 return False  # this may be meant for another pass of the loop
         at = self.span()
         key = (at.path, at.line, at.column, kind)
-        if key in self._failed:
+        if key in self.failed:
             return False
-        self._failed.add(key)
+        self.failed.add(key)
         return True
 
 

@@ -72,6 +72,39 @@ class Modules(Reach):
             name = module.keys[index] if index < len(module.keys) else str(index)
             yield from ((name, one) for one in self._modules_in(item))
 
+    @staticmethod
+    def is_container(module: Object) -> bool:
+        """True if its children are what it executes, or what a loop over it walks, in their order."""
+        return any(kind in CONTAINERS for kind in module.kinds)
+
+    def assign_attribute(self, thing: Value, name: str, value: Value) -> None:
+        if not isinstance(thing, Object) or not self.put_part(thing, name, value):
+            super().assign_attribute(thing, name, value)
+
+    def put_part(self, module: Object, name: str, value: Value) -> bool:
+        """A container's child under a new name comes last. False if it is none, or can't be told."""
+        if not self.is_container(module):
+            return False
+        keys = module.keys or tuple(str(number) for number in range(len(module.items)))
+        if (
+            not isinstance(value, Object)
+            or not self.is_module(value)
+            or len(keys) < len(module.items)
+        ):
+            if name in keys or self._may_be_module(value):
+                self.write(module.state, "is_open", True)
+            return False
+        items = list(module.items)
+        if name in keys:
+            items[keys.index(name)] = value
+        else:
+            items, keys = [*items, value], (*keys, name)
+            if any(loop.iteration >= 0 for loop in self.loops):
+                self.write(module.state, "is_open", True)
+        self.set(module, "items", tuple(items))
+        self.set(module, "keys", keys)
+        return True
+
     def _modules_in(self, value: object) -> Iterator[Object]:
         """The module, or each that it may be."""
         for one in value.values if isinstance(value, Choice) else (value,):
@@ -118,6 +151,9 @@ class Modules(Reach):
             return Const(value.training, soft=bool(self.entry))
         if name in ("_modules", "__dict__") and self.is_module(value):
             self.rebuilt(value)
+        if name in value.keys and len(value.keys) == len(value.items):
+            part = value.items[value.keys.index(name)]
+            return self.unknown(part) if value.state.get("is_shuffled") else part
         held = value.state.get("parameters", {}).get(name)
         return held if isinstance(held, Value) else super().library_attribute(value, name)
 

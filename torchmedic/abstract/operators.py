@@ -55,6 +55,7 @@ _UNARY: dict[type, Callable[[Any], Any]] = {
     ast.UAdd: operator.pos,
     ast.Invert: operator.invert,
 }
+_EQUALS = {ast.Eq: True, ast.Is: True, ast.NotEq: False, ast.IsNot: False}
 LONGEST_TEXT = 10_000
 LONGEST_NUMBER = 1_000  # bits
 MOST_ITEMS = 4_000  # of a sequence that are told one by one
@@ -125,6 +126,24 @@ def cuts_of(data: Iterable[Data]) -> int:
     for one in data:
         found |= one.cuts
     return found
+
+
+def are_same(left: Value, right: Value, is_identity: bool) -> bool | None:
+    """Whether two names of libraries mean the same: `torch.long` and `torch.int64`; None if that can't be told.
+
+    Two dtypes of PyTorch are one object if they are equal; those of NumPy are not.
+    """
+    if not isinstance(left, External) or not isinstance(right, External):
+        return None
+    if left.name == right.name:
+        return True
+    from torchmedic.abstract.tables.dtypes import dtype_of_torch, plain_dtype
+
+    read = dtype_of_torch if left.name.startswith("torch.") else plain_dtype
+    if read is plain_dtype and is_identity:
+        return None
+    one, other = read(left.name), read(right.name)
+    return one == other if one and other else None
 
 
 class Operators(State):
@@ -289,8 +308,9 @@ class Operators(State):
         is_identity = isinstance(op, (ast.Is, ast.IsNot))
         if is_identity and isinstance(right, Const) and isinstance(left, known):
             return Const(isinstance(op, ast.IsNot))
-        if isinstance(left, External) and isinstance(right, External) and left.name == right.name:
-            return Const(isinstance(op, (ast.Eq, ast.Is)))
+        same = are_same(left, right, is_identity)
+        if same is not None and type(op) in _EQUALS:
+            return Const(same is _EQUALS[type(op)])
         calls = frozenset[int]().union(*(d.calls for d in data_of(left, right)))
         return Unknown(False, calls, soft=soft)
 
@@ -310,6 +330,10 @@ class Operators(State):
                     return Const((item.value in holder.items) is wanted, soft)
             except TypeError:
                 return Unknown()
+        if isinstance(item, External) and isinstance(holder, Sequence) and holder.is_exact:
+            same = [are_same(item, one, False) for one in holder.items]
+            if True in same or None not in same:
+                return Const((True in same) is wanted, soft)
         return Unknown(False, soft=soft)
 
     def truth(self, value: Value) -> bool | None:

@@ -107,7 +107,7 @@ def _is_conditional(source: Source, node: ast.AST | None) -> bool:
 
 def tried(machine: Machine, work: Callable[[], object], keeps_failures: bool = False) -> None:
     """Executes it and takes everything back: what it wrote and drew, and what it would have raised."""
-    events, failures, seen = len(machine.events), len(machine.failures), set(machine._failed)
+    events, failures, seen = len(machine.events), len(machine.failures), set(machine.failed)
 
     def arm() -> Flow:
         work()
@@ -119,4 +119,4 @@ def tried(machine: Machine, work: Callable[[], object], keeps_failures: bool = F
         del machine.events[events:]
         if not keeps_failures:
             del machine.failures[failures:]
-            machine._failed = seen
+            machine.failed = seen

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import ast
-import warnings
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from torchmedic.checking.problems import CannotLook
 from torchmedic.model import Diagnosis, Fix
 from torchmedic.observed.source import decode, lines_of, stand_in
 from torchmedic.render import cell_of
-
-if TYPE_CHECKING:
-    from torchmedic.checking.reading import Program
 
 
 class Files:
@@ -86,23 +80,3 @@ class Files:
             with suppress(OSError, ValueError):
                 fixes.append(with_diff(fix, self.read))
         return d._replace(fixes=tuple(fixes))
-
-
-def fits(fix: Fix, program: Program, files: Files) -> bool:
-    """True if the edits fit the texts that were analysed, change them, and leave Python that parses."""
-    from torchmedic.fix.patch import rewritten
-
-    def read(path: str) -> bytes:
-        return program.data if path == program.path else files.read(path)
-
-    if not all(program.can_edit(edit.span) for edit in fix.edits):
-        return False
-    try:
-        changed = rewritten(fix, read)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            for file in changed:
-                ast.parse(file.mended.text)
-    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
-    return any(file.old != file.new for file in changed)

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from torchmedic.checking import relevance
 from torchmedic.checking.cache import Cache
-from torchmedic.checking.files import Files, fits
+from torchmedic.checking.files import Files
 from torchmedic.checking.problems import UNREADABLE, CannotLook, Problem, internal
 from torchmedic.checking.stored import Plain, plain
 from torchmedic.model import Diagnosis, Edit, Rule, Span
 
 if TYPE_CHECKING:
+    from torchmedic.checking.fitting import Fitting
     from torchmedic.checking.reading import Program
 
 
@@ -124,6 +125,7 @@ def _from_cache(path: str, kept: dict[str, Any]) -> Looked:
 
 def _analysed(path: str, data: bytes, files: Files) -> Looked:
     from torchmedic.abstract import execute
+    from torchmedic.checking.fitting import Fitting
     from torchmedic.checking.reading import Program
     from torchmedic.engine import diagnose
     from torchmedic.observed.source import stand_in
@@ -139,7 +141,8 @@ def _analysed(path: str, data: bytes, files: Files) -> Looked:
 
     try:
         trace = execute(program.source())
-        found = [_placed(d, program, files) for d in diagnose(trace, on_error)]
+        fitting = Fitting(program, files)
+        found = [_placed(d, program, fitting) for d in diagnose(trace, on_error)]
     finally:
         if program.notebook is not None:
             stand_in(path, None)
@@ -154,9 +157,9 @@ def _analysed(path: str, data: bytes, files: Files) -> Looked:
     )
 
 
-def _placed(d: Diagnosis, program: Program, files: Files) -> Diagnosis:
+def _placed(d: Diagnosis, program: Program, fitting: Fitting) -> Diagnosis:
     """The diagnosis as a person knows its places, with the fixes that leave files that parse."""
-    kept = [fix for fix in d.fixes if fix.edits and fits(fix, program, files)]
+    kept = [fix for fix in d.fixes if fix.edits and fitting.fits(fix)]
 
     def place(span: Span) -> Span:
         if span.path != program.path:

@@ -14,6 +14,8 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
+from torchmedic.observed import imports
+
 MOST_FILES = 60  # reached from one file through imports
 _IMPORT = re.compile(
     rb"[ \t]*(?:from[ \t]+(\.*[^\s;#]*)[ \t]+import[ \t]*(?:\(([^)]*)\)|([^\r\n#;]*))"
@@ -135,25 +137,7 @@ def _names(listed: bytes) -> Iterable[str]:
 @lru_cache(maxsize=20_000)
 def module_file(folder: str, dotted: str, root: str) -> str | None:
     """The file of a module as imported from a file in `folder`: in `root`, beside it, or up to two folders higher."""
-    level = len(dotted) - len(dotted.lstrip("."))
-    parts = [part for part in dotted.split(".") if part]
-    if not parts and not level:
-        return None
-    if level:
-        for _ in range(level - 1):
-            folder = os.path.dirname(folder)
-        bases = [folder]
-    else:
-        up = os.path.dirname(folder)
-        bases = [root, folder, up, os.path.dirname(up)]
-    for base in bases:
-        if parts and not level and not _has_head(base, parts[0]):
-            continue
-        stem = os.path.join(base, *parts)
-        for path in (f"{stem}.py", os.path.join(stem, "__init__.py")):
-            if os.path.isfile(path):
-                return path
-    return None
+    return imports.module_file(folder, dotted, first=(root,), may_hold=_has_head)
 
 
 @lru_cache(maxsize=20_000)

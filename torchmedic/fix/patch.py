@@ -9,9 +9,9 @@ import re
 import tokenize
 import warnings
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from torchmedic.model import Edit, Fix, Span
@@ -22,54 +22,72 @@ CONTEXT = 3
 BOM = "\ufeff"
 
 
-class _Change(NamedTuple):
+class Change(NamedTuple):
+    """Characters of a text that are replaced."""
+
     start: int  # in characters from the start of the text
     end: int
     text: str
 
 
-class Mended:
-    """A text with edits applied, and where the places of one are in the other.
+class Lines:
+    """A text and where its lines start: edits as changes between two offsets."""
 
-    Raises ValueError for edits that overlap, that insert different texts at one place, or that lie outside the text.
-    """
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.starts = _line_starts(text)
 
-    def __init__(self, text: str, edits: Iterable[Edit]) -> None:
-        self.before = text
-        self._starts = _line_starts(text)
-        found = {_Change(*self._extent(edit.span), edit.text) for edit in edits}
-        self._changes = sorted(found)
-        for one, other in zip(self._changes, self._changes[1:], strict=False):
+    def changes(self, edits: Iterable[Edit]) -> list[Change]:
+        """The edits in the order of the text, each once.
+
+        Raises ValueError for edits that overlap, that insert different texts at one place, or that lie outside the text.
+        """
+        found = sorted({Change(*self._extent(edit.span), edit.text) for edit in edits})
+        for one, other in pairwise(found):
             if other.start < one.end or (one.start, one.end) == (other.start, other.end):
-                raise ValueError(
-                    f"edits overlap at line {self._place(self._starts, other.start)[0]}"
-                )
-        parts, done = [], 0
-        for change in self._changes:
-            parts += [text[done : change.start], change.text]
+                raise ValueError(f"edits overlap at line {bisect_right(self.starts, other.start)}")
+        return found
+
+    def mended(self, changes: Iterable[Change], start: int = 0, end: int | None = None) -> str:
+        """The text between two offsets with these changes, all of them in there."""
+        parts, done = [], start
+        for change in changes:
+            parts += [self.text[done : change.start], change.text]
             done = change.end
-        self.text = "".join((*parts, text[done:]))
-        self._new_starts = _line_starts(self.text)
+        return "".join((*parts, self.text[done:end]))
 
     def _extent(self, span: Span) -> tuple[int, int]:
         if not span.end_line:
-            start = self._offset(span.line, 0)
-            rest = re.compile(r"[^\r\n]*").match(self.before, start)
+            start = self.offset(span.line, 0)
+            rest = re.compile(r"[^\r\n]*").match(self.text, start)
             return start, rest.end() if rest else start
-        start = self._offset(span.line, span.column)
-        end = self._offset(span.end_line, span.end_column)
+        start = self.offset(span.line, span.column)
+        end = self.offset(span.end_line, span.end_column)
         if end < start:
             raise ValueError(f"an edit at line {span.line} ends before it starts")
         return start, end
 
-    def _offset(self, line: int, column: int) -> int:
-        if not 0 < line <= len(self._starts):
+    def offset(self, line: int, column: int) -> int:
+        """Raises ValueError for a place that is not in the text."""
+        if not 0 < line <= len(self.starts):
             raise ValueError(f"an edit lies outside the file: line {line}")
-        start = self._starts[line - 1]
-        after = self._starts[line] if line < len(self._starts) else len(self.before)
+        start = self.starts[line - 1]
+        after = self.starts[line] if line < len(self.starts) else len(self.text)
         if column < 0 or start + column > after:
             raise ValueError(f"an edit lies outside line {line}: column {column}")
         return start + column
+
+
+class Mended:
+    """A text with edits applied, and where the places of one are in the other. Raises ValueError as `Lines.changes` does."""
+
+    def __init__(self, text: str, edits: Iterable[Edit]) -> None:
+        self.before = text
+        lines = Lines(text)
+        self._offset, self._starts = lines.offset, lines.starts
+        self._changes = lines.changes(edits)
+        self.text = lines.mended(self._changes)
+        self._new_starts = _line_starts(self.text)
 
     @staticmethod
     def _place(starts: Sequence[int], offset: int) -> tuple[int, int]:
@@ -108,7 +126,7 @@ class Mended:
                 return self._place(self._starts, change.start)
         return self._place(self._starts, offset)
 
-    def _moved_before(self, change: _Change) -> int:
+    def _moved_before(self, change: Change) -> int:
         return sum(len(c.text) - (c.end - c.start) for c in self._changes if c < change)
 
 
@@ -152,6 +170,13 @@ def rewritten(fix: Fix, read: Read = read_bytes) -> list[Rewritten]:
 
 
 def _rewrite(path: str, edits: list[Edit], data: bytes) -> Rewritten:
+    text, encoding = decoded(path, data)
+    mended = Mended(text, edits)
+    return Rewritten(path, data, mended.text.encode(encoding), mended)
+
+
+def decoded(path: str, data: bytes) -> tuple[str, str]:
+    """The text of a file and its encoding. Raises ValueError if the text doesn't give back the same bytes."""
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
         text = data.decode(encoding)
@@ -162,8 +187,7 @@ def _rewrite(path: str, edits: list[Edit], data: bytes) -> Rewritten:
         raise ValueError(
             f"{path} can't be rewritten in its encoding {encoding} without other changes"
         )
-    mended = Mended(text, edits)
-    return Rewritten(path, data, mended.text.encode(encoding), mended)
+    return text, encoding
 
 
 def patched(fix: Fix, read: Read = read_bytes) -> dict[str, str]:
@@ -200,21 +224,41 @@ def diff(path: str, before: str, after: str) -> str:
     import difflib
 
     name, inside = _shown(path)
+    old, new = _physical(before), _physical(after)
+    start, end = _alike(old, new), _alike(old[::-1], new[::-1])
+    end = min(end, min(len(old), len(new)) - start)
+    start, end = max(0, start - CONTEXT), max(0, end - CONTEXT)
     lines = difflib.unified_diff(
-        _physical(before),
-        _physical(after),
+        old[start : len(old) - end],
+        new[start : len(new) - end],
         f"a/{name}" if inside else name,
         f"b/{name}" if inside else name,
         n=CONTEXT,
     )
     return "".join(
-        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
+        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
+        for line in _shifted(lines, start)
     )
+
+
+def _alike(old: Sequence[str], new: Sequence[str]) -> int:
+    """How many lines they have in common at their start: `difflib` would take its time over the whole file."""
+    pairs = enumerate(zip(old, new, strict=False))
+    return next((i for i, (a, b) in pairs if a != b), min(len(old), len(new)))
+
+
+def _shifted(lines: Iterable[str], by: int) -> Iterator[str]:
+    """The diff of two texts that begin so many lines further down."""
+    for line in lines:
+        if by and (found := re.match(_HUNK, line)):
+            old, new = (int(found[name]) + by for name in ("old", "new"))
+            line = f"@@ -{old}{line[found.end('old') : found.start('new')]}{new}{line[found.end('new') :]}"
+        yield line
 
 
 def _physical(text: str) -> list[str]:
     """Lines as diff tools count them: a lone carriage return doesn't end one."""
-    return re.findall(r"[^\n]*\n|[^\n]+", text)
+    return io.StringIO(text, newline="\n").readlines()
 
 
 def _shown(path: str) -> tuple[str, bool]:
@@ -227,7 +271,7 @@ def _shown(path: str) -> tuple[str, bool]:
     return absolute.replace(os.sep, "/"), False
 
 
-_HUNK = r"(?m)^@@ -\d+(?:,\d+)? \+(\d+)(?:,(\d+))? @@"
+_HUNK = r"(?m)^@@ -(?P<old>\d+)(?:,\d+)? \+(?P<new>\d+)(?:,(?P<count>\d+))? @@"
 
 
 def is_applied(fix: Fix, read: Read = read_bytes) -> bool:
@@ -251,7 +295,7 @@ def _stands(data: bytes, section: str) -> bool:
         body = section[found.end() + 1 : end.start() if end else len(section)]
         new = _new_side(body)
         # A hunk without lines names the line before it.
-        first = int(found[1]) - (1 if found[2] != "0" else 0)
+        first = int(found["new"]) - (1 if found["count"] != "0" else 0)
         if lines[first : first + len(new)] != new:
             return False
     return True

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from torchmedic.model import Span
 from torchmedic.observed.failure import Failure, Frame
+from torchmedic.observed.imports import module_file
 from torchmedic.observed.source import Function, Source, load
 
 MOST_FILES = 60
@@ -56,22 +57,12 @@ class Project:
 
     def module(self, source: Source, dotted: str) -> Source | None:
         """The file of `pkg.mod` or `..mod` as imported in `source`; None if it is not among the user's files."""
-        level = len(dotted) - len(dotted.lstrip("."))
-        parts = [p for p in dotted.lstrip(".").split(".") if p]
         here = os.path.dirname(source.path)
-        if level:
-            for _ in range(level - 1):
-                here = os.path.dirname(here)
-            bases = [here]
-        else:
-            up = os.path.dirname(here)
-            bases = [here, up, os.path.dirname(up), *self._roots]
-        for base in bases:
-            stem = os.path.join(base, *parts)
-            for path in (f"{stem}.py", os.path.join(stem, "__init__.py")):
-                if path in self._sources or os.path.isfile(path):
-                    return self._add(path)
-        return None
+        found = module_file(here, dotted, last=self._roots, is_file=self._is_file)
+        return self._add(found) if found is not None else None
+
+    def _is_file(self, path: str) -> bool:
+        return path in self._sources or os.path.isfile(path)
 
     def definition(self, source: Source, name: str) -> Defined | None:
         """The `def` or `class` that a dotted name in `source` refers to."""

@@ -6,10 +6,10 @@ import ast
 import io
 import linecache
 import os
-import re
 import tokenize
+from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property, lru_cache
 from typing import TypeVar, get_args
 
@@ -20,12 +20,13 @@ Placed = ast.expr | ast.stmt | ast.keyword | ast.arg | ast.excepthandler | ast.p
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
+LONG = 16  # so many statements of a body are searched one after another
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")  # where statements stand in others
 
 
 def lines_of(text: str) -> list[str]:
     """Lines with their ends, as Python counts them. `str.splitlines` also breaks at form feeds and U+2028."""
-    return re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z", text)
+    return io.StringIO(text, newline="").readlines()
 
 
 def decode(data: bytes) -> str:
@@ -75,6 +76,9 @@ class Source:
         self.tree = ast.parse(text)
         self.lines = lines_of(text)
         self._spans: dict[ast.AST, Span] = {}
+        self._starts: dict[
+            ast.AST, list[int]
+        ] = {}  # the first line of each statement of a long body
         self._yields: dict[ast.AST, bool] = {}
 
     @cached_property
@@ -208,7 +212,7 @@ class Source:
         best: tuple[tuple[int, int], N] | None = None
         covering: list[ast.AST] = [self.tree]
         for node in covering:
-            covering += [c for c in ast.iter_child_nodes(node) if self._covers(c, span)]
+            covering += [c for c in self.children(node, span.line) if self._covers(c, span)]
             if not isinstance(node, (ast.expr, ast.stmt)):
                 continue
             own = self.span(node)
@@ -217,6 +221,21 @@ class Source:
                 if best is None or size < best[0]:
                     best = (size, node)
         return best[1] if best else None
+
+    def children(self, node: ast.AST, line: int) -> Iterable[ast.AST]:
+        """What stands directly in the node; of a long body only the statements that the line may be in."""
+        body = getattr(node, "body", None)
+        if not isinstance(body, list) or len(body) < LONG:
+            return ast.iter_child_nodes(node)
+        starts = self._starts.get(node)
+        if starts is None:
+            starts = self._starts[node] = [first_line(statement) for statement in body]
+        end = first = bisect_right(starts, line)
+        while first and body[first - 1].end_lineno >= line:
+            first -= 1
+        held = (value for name, value in ast.iter_fields(node) if name != "body")
+        others = (one for value in held for one in (value if isinstance(value, list) else [value]))
+        return [*(one for one in others if isinstance(one, ast.AST)), *body[first:end]]
 
     def _covers(self, node: ast.AST, span: Span) -> bool:
         """True if the span may be in the node, or in its decorators."""
@@ -262,6 +281,13 @@ class Source:
         newline = "\r\n" if self.lines and self.lines[0].endswith("\r\n") else "\n"
         indent = self.line(here.line)[: here.column]
         return Edit(Span(self.path, here.line, 0, here.line, 0), f"{indent}{statement}{newline}")
+
+
+def first_line(statement: ast.stmt) -> int:
+    """Its own line, or that of its first decorator."""
+    return min(
+        (d.lineno for d in getattr(statement, "decorator_list", ())), default=statement.lineno
+    )
 
 
 def _holds_yield(function: ast.AST) -> bool:

@@ -65,8 +65,8 @@ class _Writer:
             "facts": safe(d.facts),
             "evidence": [self.evidence(evidence) for evidence in d.evidence],
             "fixes": [self.fix(fix) for fix in ranked(d.fixes)],
-            "search": list(d.rule.search),
-            "links": list(d.rule.links),
+            "search": list(d.search),
+            "links": list(d.links),
         }
 
     def place(self, at: Span | None) -> dict[str, Any]:

@@ -101,9 +101,9 @@ def _sections(rule: Rule, lang: Lang, example: Diagnosis | None) -> Iterator[_Se
     if rule.innocent:
         yield _Section(words.LOOK_ALIKES, "python", rule.innocent)
     if rule.search:
-        yield _Section(words.KEYWORDS, "words", rule.search)
+        yield _Section(words.KEYWORDS, "words", rule.all_search)
     if rule.links:
-        yield _Section(words.LINKS, "links", rule.links)
+        yield _Section(words.LINKS, "links", rule.all_links)
 
 
 def _diff(bad: str, good: str) -> str:

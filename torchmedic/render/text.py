@@ -74,8 +74,8 @@ class _Page(NamedTuple):
             self.labelled(words.HELP, said(d.help, d.rule.help, self.lang)),
             *(self.fix(fix, n if len(fixes) > 1 else 0) for n, fix in enumerate(fixes, 1)),
             [
-                *self.labelled(words.SEARCH, ", ".join(d.rule.search)),
-                *self.verbatim(words.DOCS, d.rule.links),
+                *self.labelled(words.SEARCH, ", ".join(d.search)),
+                *self.verbatim(words.DOCS, d.links),
                 *self.verbatim(words.MORE, [f"torchmedic explain {d.rule.code}"]),
             ],
         ]

@@ -43,13 +43,21 @@ def born_at(
     fixes = [Fix((use,), _USE.fill(code=found.code))]
     way = way_of(failure, found.frame, found.node, found.source)
     here = birth(failure, way, str(given) if given else None, wanted, is_image)
-    if here is None:
+    if here is None or _is_asked_for(found):
         return found.at, (), tuple(fixes)
     fixes.insert(0, Fix((here.edit,), _CHANGE.fill(wanted=wanted)))
     if fixes[0].edits == fixes[1].edits:
         del fixes[1]
     born = Evidence(_BORN.fill(code=here.code, given=given), here.at)
     return here.at, (born,), tuple(fixes)
+
+
+def _is_asked_for(found: Operand) -> bool:
+    """True in an arm that is chosen by this tensor's dtype: the arm has to take it, and other code may need it so."""
+    asked = {f"{found.code}.{name}" for name in ("dtype", "is_floating_point", "type")}
+    arms = (up for up in found.source.parents(found.node) if isinstance(up, (ast.If, ast.IfExp)))
+    tests = (part for arm in arms for part in ast.walk(arm.test))
+    return any(isinstance(t, ast.Attribute) and found.source.code(t) in asked for t in tests)
 
 
 def numeric(found: Operand) -> tuple[Fix, ...]:

@@ -47,6 +47,8 @@ def form_of(failure: Failure, name: str, facts: dict[str, object]) -> str:
     )
     if name == "" and (argument == "target" or (in_loss and not _parameter_dtype(failure))):
         return "target"
+    if name == "cast" and in_loss:
+        return "target"
     return name
 
 

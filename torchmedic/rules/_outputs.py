@@ -33,10 +33,10 @@ def tensor_of(argument: Passed | None) -> Tensor | None:
     return value.tensor if value else None
 
 
-def loss_input(failure: Failure) -> Tensor | None:
-    """The predictions as the innermost function of PyTorch that names them `input` got them."""
+def loss_input(failure: Failure, name: str = "input") -> Tensor | None:
+    """The predictions as the innermost function of PyTorch that names them `input` got them; or its `target`."""
     for frame in reversed(failure.frames):
-        value = frame.values.get("input") if not frame.is_user else None
+        value = frame.values.get(name) if not frame.is_user else None
         if value is not None and value.tensor is not None:
             return value.tensor
     return None

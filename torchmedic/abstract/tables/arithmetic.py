@@ -118,6 +118,7 @@ def compared(machine: Machine, left: Value, right: Value) -> Value:
             right=describe(right),
             column={"input": "left", "target": "right"}.get(column(left, right), ""),
             from_model=(bool(left.calls), bool(right.calls)),
+            calls=left.calls | right.calls,
         )
     call = _pair(machine, "compare", left, right)
     try:

@@ -189,7 +189,17 @@ TENSOR_ATTRIBUTES["grad"] = lambda machine, tensor: Tensor(
     is_contiguous=None,
     through=("grad",),
 )
-for _name in ("is_cuda", "grad_fn", "is_leaf", "layout", "names", "itemsize", "nbytes", "_version"):
+
+
+def _is_cuda(machine: Machine, tensor: Tensor) -> Value:
+    """Of "cpu|cuda" it depends on the machine; a framework may move what is on the CPU."""
+    if machine.frameworks or tensor.library != "torch" or "|" in tensor.device or not tensor.device:
+        return Unknown(False)
+    return Const(tensor.device.startswith("cuda"))
+
+
+TENSOR_ATTRIBUTES["is_cuda"] = _is_cuda
+for _name in ("grad_fn", "is_leaf", "layout", "names", "itemsize", "nbytes", "_version"):
     TENSOR_ATTRIBUTES.setdefault(_name, lambda machine, tensor: Unknown(False))
 
 

@@ -54,6 +54,19 @@ def dtype_named(value: Value | None) -> str:
     return ""
 
 
+def dtype_of_torch(name: str) -> str:
+    """`torch.long` -> "int64"; "" for what is no dtype of PyTorch."""
+    home, _, last = name.rpartition(".")
+    last = {**METHODS, "cfloat": "complex64"}.get(last, last) if home == "torch" else ""
+    return last if last in BITS else ""
+
+
+def plain_dtype(name: str) -> str:
+    """`numpy.int64` -> "int64"; "" for the names that mean another dtype on another system."""
+    home, _, last = name.rpartition(".")
+    return last if home == "numpy" and last in BITS else ""
+
+
 def legacy_named(value: Value | None) -> str:
     """`torch.LongTensor`, `"torch.FloatTensor"` as a dtype."""
     name = value.name if isinstance(value, External) else ""

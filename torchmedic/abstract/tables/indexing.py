@@ -51,9 +51,8 @@ def indexed(machine: Machine, value: Tensor, key: Value) -> Value:
             is_contiguous=None,
             is_use=False,
         )
-        if not result.graph:
-            result.graph = value.graph
-            result.reach |= value.reach
+        if machine.modes["grad"] is True:  # indices have no graph
+            result.graph, result.reach = value.graph, value.reach
     result.through, result.activations = value.through, value.activations
     result.owners = value.owners
     result.device = value.device  # wherever the indices are

@@ -190,9 +190,12 @@ def _apply(machine: Machine, module: Object, arguments: Arguments) -> Value:
 @module_method("register_buffer", "register_parameter", "add_module", "register_module")
 def _register(machine: Machine, module: Object, arguments: Arguments) -> Value:
     name, value = arguments.get(0, "name"), arguments.get(1, "tensor", "param", "module")
-    if module.items:
+    is_named = isinstance(name, Const) and isinstance(name.value, str)
+    if module.items and not (is_named and machine.is_container(module)):
         machine.blurred(module)
     if isinstance(name, Const) and isinstance(name.value, str):
+        if machine.put_part(module, name.value, value or Const(None)):
+            return Const(None)
         machine.write(module.attributes, name.value, value or Const(None))
         if isinstance(value, Tensor):
             machine.set(value, "device", "")  # it moves with the module

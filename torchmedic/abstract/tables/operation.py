@@ -62,6 +62,7 @@ def answered(call: Call, handler: Handler, is_many: bool = False) -> Value:
             check_layer(call)
         return handler(call)
     except (Untold, Refused) as why:
+        is_many = is_many and not _gives_no_indices(call)
         if isinstance(why, Untold) and not is_many and (told := _without_shape(call)) is not None:
             return told
         result: Value = call.machine.unknown(*call.inputs()) if is_many else call.unknown()
@@ -77,6 +78,14 @@ def answered(call: Call, handler: Handler, is_many: bool = False) -> Value:
                 result.is_leaf = None
                 result.device = common_device([v for v in call.inputs() if isinstance(v, Tensor)])
         return result
+
+
+def _gives_no_indices(call: Call) -> bool:
+    """True for a pooling that gives one tensor: it could give the indices of the largest values too."""
+    try:
+        return call.layer is not None and not call.set_flag("return_indices")
+    except Untold:
+        return False
 
 
 def _without_shape(call: Call) -> Tensor | None:

@@ -165,6 +165,8 @@ rule = Rule(
                 "running_mean should contain {given:d} elements not {expected:d}",
                 "equal to the number of channels in input, but got weight of shape [{expected:d}] and input of shape {shape:shape}",
             ),
+            search=("running_mean should contain elements not", "pytorch BatchNorm2d num_features"),
+            links=("https://docs.pytorch.org/docs/stable/generated/torch.nn.BatchNorm2d.html",),
         ),
         Variant(
             "mixed",
@@ -264,6 +266,14 @@ rule = Rule(
             messages=(
                 "weight of size {weight:shape}, expected input{shape:shape} to have {expected:d} channels, but got {given:d} channels instead",
             ),
+            search=(
+                "expected input to have channels but got channels instead",
+                "pytorch Conv2d in_channels",
+            ),
+            links=(
+                "https://docs.pytorch.org/docs/stable/generated/torch.nn.Conv2d.html",
+                "https://docs.pytorch.org/docs/stable/generated/torch.nn.ConvTranspose2d.html",
+            ),
         ),
         Variant(
             "recurrent",
@@ -272,13 +282,8 @@ rule = Rule(
                 ko="순환 층은 input_size={expected} 값인데 특성 {given}개가 들어옵니다",
             ),
             why=Text(
-                en="""
-                `input_size` of an RNN, LSTM or GRU is the number of features of each time step: the last dimension
-                of its input.
-                """,
-                ko="""
-                RNN, LSTM, GRU의 `input_size` 값은 각 시점의 특성 수, 곧 입력의 마지막 차원입니다.
-                """,
+                en="`input_size` of an RNN, LSTM or GRU is the number of features of each time step, its input's last dimension.",
+                ko="RNN, LSTM, GRU의 `input_size` 값은 각 시점의 특성 수, 곧 입력의 마지막 차원입니다.",
             ),
             help=Text(
                 en="Set `input_size` to the {given} features that arrive.",
@@ -315,7 +320,6 @@ rule = Rule(
     search=(
         "mat1 and mat2 shapes cannot be multiplied",
         "pytorch calculate in_features after conv2d",
-        "running_mean should contain elements not",
     ),
     links=(
         "https://docs.pytorch.org/docs/stable/generated/torch.nn.Linear.html",
@@ -387,13 +391,7 @@ def sizes_disagree(failure: Failure) -> Iterator[Diagnosis]:
             at = layer.made_at
     elif weight := weight_change(failure, facts.get("in_features"), facts.get("given")):
         at, fixes = weight[0], (weight[1],)
+    module_path, raised = layer.path if layer else None, failure.raised_at
     yield Diagnosis(
-        rule,
-        at,
-        facts,
-        evidence,
-        fixes,
-        variant=variant,
-        raised_at=failure.raised_at,
-        module_path=layer.path if layer else None,
+        rule, at, facts, evidence, fixes, variant=variant, raised_at=raised, module_path=module_path
     )

@@ -22,8 +22,8 @@ rule = Rule(
         ko="학습 반복문 안에서 평가한 뒤 모델이 평가 모드로 남습니다.",
     ),
     title=Text(
-        en="after `{model}.eval()` the training in line {line} goes on in evaluation mode",
-        ko="`{model}.eval()` 다음에 {line}번 줄의 학습이 평가 모드로 이어집니다",
+        en="after `eval()` line {line} goes on training `{model}` in evaluation mode",
+        ko="`eval()` 다음에 {line}번 줄에서 `{model}` 모델을 계속 평가 모드로 학습합니다",
     ),
     why=Text(
         en="""
@@ -245,7 +245,7 @@ def training_in_evaluation_mode(trace: Trace) -> Iterator[Diagnosis]:
             yield Diagnosis(
                 rule,
                 switch.at,
-                {"model": switch.name, "line": first.at.line},
+                {"model": first.name or switch.name, "line": first.at.line},
                 (Evidence(_FIRST, first.at), Evidence(_SWITCHED, switch.at)),
                 restored(trace, later, switch),
             )

@@ -7,6 +7,7 @@ from torchmedic.model import (
     Diagnosis,
     Evidence,
     Fix,
+    Reading,
     Rule,
     Severity,
     Span,
@@ -14,9 +15,9 @@ from torchmedic.model import (
     Variant,
     show_value,
 )
-from torchmedic.observed import Failure
+from torchmedic.observed import Failure, Tensor
 from torchmedic.rules._flow import Passed
-from torchmedic.rules._outputs import prediction, target, tensor_of
+from torchmedic.rules._outputs import loss_input, prediction, target, tensor_of
 from torchmedic.rules._place import answer
 from torchmedic.rules._squeezed import squeezed_batch
 from torchmedic.rules._unbatched import unbatched
@@ -104,8 +105,8 @@ rule = Rule(
         Variant(
             "broadcast",
             Text(
-                en="prediction and target differ in dimension {dim}: {input} against {target}",
-                ko="예측과 정답의 {dim}번 차원이 다릅니다: {input} 대 {target}",
+                en="a dimension of size {input} of the prediction meets size {target} of the target",
+                ko="예측의 크기 {input} 차원이 정답의 크기 {target} 차원과 만납니다",
             ),
             messages=(
                 "The size of tensor a ({input:d}) must match the size of tensor b ({target:d}) at non-singleton "
@@ -151,7 +152,10 @@ def shapes_differ(failure: Failure) -> Iterator[Diagnosis]:
     if reading.variant.name == "broadcast" and failure.library_frame(*_LOSSES) is None:
         return
     scores, labels = prediction(failure), target(failure)
-    given, wanted = _shape(labels, reading.facts["target"]), _shape(scores, reading.facts["input"])
+    given, wanted = (
+        _shape(argument, reading.facts[name], loss_input(failure, name))
+        for name, argument in (("target", labels), ("input", scores))
+    )
     evidence = tuple(
         Evidence(_SHAPE.fill(code=a.code, shape=show_value(list(s))), a.at)
         for a, s in ((scores, wanted), (labels, given))
@@ -166,11 +170,14 @@ def shapes_differ(failure: Failure) -> Iterator[Diagnosis]:
             *_fixes(scores, "squeeze", wanted, given),
             *_fixes(scores, "unsqueeze", wanted, given),
         ]
+        if reading.variant.name == "broadcast":
+            shapes: dict[str, object] = {"input": list(wanted), "target": list(given)}
+            reading = Reading(Variant("", rule.title), shapes)
     yield answer(rule, failure, reading, at, tuple(fixes), evidence)
 
 
-def _shape(argument: Passed | None, read: object) -> tuple[int, ...] | None:
-    tensor = tensor_of(argument)
+def _shape(argument: Passed | None, read: object, got: Tensor | None) -> tuple[int, ...] | None:
+    tensor = tensor_of(argument) or got
     if tensor is not None:
         return tensor.shape
     return tuple(read) if isinstance(read, list) else None

@@ -9,8 +9,8 @@ rule = Rule(
         ko="`ReduceLROnPlateau.step()`을 지켜볼 값 없이 호출합니다.",
     ),
     title=Text(
-        en="`ReduceLROnPlateau.step()` gets 0 of the 1 value that it watches",
-        ko="`ReduceLROnPlateau.step()` 호출에 지켜볼 값 1개가 없습니다",
+        en="`step()` is called without the value that `ReduceLROnPlateau` watches",
+        ko="`ReduceLROnPlateau` 스케줄러가 지켜볼 값 없이 `step()` 호출을 합니다",
     ),
     why=Text(
         en="""
