@@ -240,6 +240,10 @@ def test_recursive(name: str) -> None:
     answered(RECURSIVE[name] + TRAINING)
 
 
+def test_a_list_grows_in_the_else_of_a_loop() -> None:
+    answered(f"a = []\nfor x in open('f'):\n    pass\nelse:\n    a.append(1)\n{TRAINING}")
+
+
 def test_arms_that_multiply() -> None:
     """Two arms, each with two, …: the number of paths is no measure of the work."""
     tests = "".join(

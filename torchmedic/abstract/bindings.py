@@ -12,7 +12,9 @@ from torchmedic.abstract.values import (
     Choice,
     Class,
     Const,
+    Deferred,
     Dict,
+    Namespace,
     Object,
     Sequence,
     Tensor,
@@ -40,7 +42,7 @@ class Bindings(Comprehensions):
         elif isinstance(target, ast.Subscript):
             self._assign_item(self.evaluate(target.value), self.evaluate(target.slice), value)
 
-    def bind(self, name: str, value: Value) -> None:
+    def bind(self, name: str, value: Value | Deferred) -> None:
         frame = self.frame
         if name in frame.global_names:
             self.write(frame.scope, name, value)
@@ -64,6 +66,8 @@ class Bindings(Comprehensions):
             if isinstance(thing, Object) and name in _REPLACED and thing.type.startswith("torch."):
                 self.write(thing.state, "is_changed", True)
             self.write(thing.attributes, name, value)
+        elif isinstance(thing, Namespace):
+            self.write(self.scope_of(thing), name, value)
         elif isinstance(thing, Unknown):
             self.leak(value)
         elif isinstance(thing, Tensor) and name == "requires_grad":

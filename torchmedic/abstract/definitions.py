@@ -7,6 +7,7 @@ import ast
 from torchmedic.abstract.statements import Statements
 from torchmedic.abstract.values import (
     Class,
+    Deferred,
     External,
     Function,
     Scope,
@@ -82,7 +83,7 @@ class Definitions(Statements):
     def imported(self, name: str, level: int) -> Value:
         return External(name)
 
-    def imported_name(self, module: str, level: int, name: str) -> Value:
+    def imported_name(self, module: str, level: int, name: str) -> Value | Deferred:
         return External(f"{module}.{name}")
 
     def import_star(self, module: str, level: int) -> None:

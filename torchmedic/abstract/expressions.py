@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from torchmedic.abstract.choices import chooses_by_data
-from torchmedic.abstract.machine import MISSING, Flow
+from torchmedic.abstract.machine import Flow
 from torchmedic.abstract.operators import (
     LONGEST_TEXT,
     Operators,
@@ -24,11 +24,13 @@ from torchmedic.abstract.values import (
     Choice,
     Class,
     Const,
+    Deferred,
     Dict,
     External,
     Function,
     Namespace,
     Object,
+    Scope,
     Sequence,
     Tensor,
     Unknown,
@@ -138,16 +140,27 @@ class Expressions(Operators):
         frame = self.frames[-1]
         if name not in frame.global_names:
             if name in frame.local:
-                return self._held(frame.local[name], name)
+                return self.value_in(frame.local, name)
             for scope in frame.closure:
                 if name in scope:
-                    return self._held(scope[name], name)
+                    return self.value_in(scope, name)
         if name in frame.scope:
-            return self._held(frame.scope[name], name)
+            return self.value_in(frame.scope, name)
         return self.builtin(name)
 
-    def _held(self, value: Any, name: str) -> Value:
-        return value if isinstance(value, Value) else Unknown(why=name)
+    def value_in(self, scope: Scope, name: str) -> Value:
+        """What the name is bound to there; unknown if it isn't."""
+        value = scope.get(name)
+        if isinstance(value, Value):
+            return value
+        if isinstance(value, Deferred):
+            scope[name] = found = value.settled()  # as it always was, so no arm has to take it back
+            return found
+        return Unknown(why=name)
+
+    def scope_of(self, module: Namespace) -> Scope:
+        """What the module of the project binds."""
+        return module.scope
 
     def builtin(self, name: str) -> Value:
         return External(f"builtins.{name}")
@@ -162,7 +175,7 @@ class Expressions(Operators):
                 return of_dtype(value.name, name)
             return self.external(f"{value.name}.{name}")
         if isinstance(value, Namespace):
-            return self._held(value.scope.get(name, MISSING), name)
+            return self.value_in(self.scope_of(value), name)
         if isinstance(value, Choice):
             able = [v for v in value.values if not isinstance(v, Const)]
             return self.either([self.attribute(v, name) for v in able or value.values])

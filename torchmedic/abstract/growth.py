@@ -67,6 +67,7 @@ def changed(state: State, held: Sequence, is_append: bool) -> None:
             or not is_append
             or len(state.branches) > growth.branches
             or state.guards
+            or not state.loops  # the loop's `else`
         ):
             known.is_regular = False
         else:

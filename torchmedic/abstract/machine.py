@@ -18,6 +18,7 @@ from torchmedic.abstract.values import (
     Class,
     Const,
     Content,
+    Deferred,
     Entries,
     External,
     Function,
@@ -38,7 +39,7 @@ MOST_SECONDS = 3.0
 DEEPEST = 24  # calls of the user's functions in each other
 MOST_FAILURES = 8
 MISSING = object()
-PLAIN = (Const, Number, Unknown, External, Function, Class, Namespace)
+PLAIN = (Const, Number, Unknown, External, Function, Class, Namespace, Deferred)
 
 
 class Flow(Enum):
@@ -218,6 +219,10 @@ class State:
                 keys[k] = (where, key)
         for k, (where, key) in keys.items():
             now = where.get(key, MISSING)
+            told = [one.writes[k][2] for one in arms if k in one.writes]
+            if len(told) == 1 and now is MISSING:
+                self.write(where, key, told[0])  # most writes: a new object of one arm
+                continue
             values = [one.writes[k][2] if k in one.writes else now for one in arms]
             self.write(where, key, _merged(key, values))
 
@@ -360,7 +365,8 @@ def joined(values: list[Any]) -> Any:
             break
     else:
         return first
-    known = [v for v in values if v is not MISSING]
+    held: list[Any] = [v.settled() if isinstance(v, Deferred) else v for v in values]
+    known = [v for v in held if v is not MISSING]
     if len(known) < len(values) and known:
         return joined(known)  # a name that one arm doesn't set is used where it was set
     if not all(isinstance(v, Value) for v in known):

@@ -99,7 +99,8 @@ class Machine(Imports):
                         self._enter(value)
                 elif isinstance(value, Class) and value.source is main.source:
                     self._uncalled_methods(value)
-            remaining(self, [v for v in main.scope.values() if isinstance(v, Class)])
+            classes = [v for v in main.scope.values() if isinstance(v, Class)]
+            remaining(self, [c for c in classes if c.source is main.source])
         finally:
             self.frames.pop()
 
@@ -196,6 +197,9 @@ class Machine(Imports):
             from torchmedic.abstract.tables.inplace import augmented
 
             return augmented(self, op, before, value)
+        if isinstance(before, Dict) and isinstance(op, ast.BitOr):
+            self.call_method(Bound(before, "update"), Arguments(NOWHERE, [value], {}))
+            return before
         return super().binary_into(op, before, value)
 
     def assign_into(self, tensor: Tensor, value: Value) -> None:

@@ -78,9 +78,8 @@ def function(*names: str) -> Callable[[FunctionHandler], FunctionHandler]:
 
 def constructor(signature: str, *names: str) -> None:
     """Registers classes whose constructor has this signature: their instances hold the arguments by name."""
-    for name in names:
-        CLASSES[name] = names_in(signature)
-        DEFAULTS[name] = defaults_in(signature)
+    CLASSES.update(dict.fromkeys(names, names_in(signature)))
+    DEFAULTS.update(dict.fromkeys(names, defaults_in(signature)))
 
 
 def draws(which: str, *names: str) -> None:

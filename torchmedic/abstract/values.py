@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 _serial = itertools.count(1)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Value:
     """Has an identity: `id` is unique in a process."""
 
     id: int = field(default_factory=_serial.__next__, init=False, repr=False)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Const(Value):
     """A Python constant. `soft`: only a default, which whoever starts the program may change."""
 
@@ -31,7 +31,7 @@ class Const(Value):
     soft: bool = False
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Number(Value):
     """An integer that is not known."""
 
@@ -43,7 +43,7 @@ NOTHING: frozenset[int] = frozenset()
 ANY = -1  # all bits: any layer
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Data(Value):
     """What may carry a graph. `calls`: the root module calls whose outputs it was computed from, by number.
 
@@ -64,7 +64,7 @@ class Data(Value):
         return 0 if self.graph is False else self.reach
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Unknown(Data):
     """Anything. `hint`: the dotted name of its class, as an annotation or a library's documentation says it.
 
@@ -76,14 +76,14 @@ class Unknown(Data):
     soft: bool = False
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Device(Unknown):
     """A device, or its name: "cpu", "cuda:1", or "cpu|cuda" of what `torch.cuda.is_available()` decides."""
 
     name: str = ""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Tensor(Data):
     """`shape` None: unknown rank. `dtype` as PyTorch writes it, without "torch."; "" if unknown. `device` as of `Device`.
 
@@ -191,7 +191,7 @@ class Dict(Value):
         return self.content.rest
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Iterator(Value):
     """What a `for` can walk without being a list: `next_item` makes one more element. `over`: the loader below it.
 
@@ -207,7 +207,7 @@ class Iterator(Value):
 Scope = dict[str, Any]  # names to values
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Function(Value):
     """A `def` or `lambda` of the user. `decorators`: dotted names of those that leave it as it is."""
 
@@ -228,7 +228,7 @@ class Function(Value):
         return f"{self.owner.name}.{self.name}" if self.owner else self.name
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Class(Value):
     """A class of the user. `bases` in order: classes of the user, and `External` ones."""
 
@@ -271,14 +271,14 @@ class Class(Value):
         return tuple(names)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class External(Value):
     """A module, class or function of a library, by its dotted name."""
 
     name: str = ""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Namespace(Value):
     """A module of the user's project."""
 
@@ -287,7 +287,22 @@ class Namespace(Value):
     source: Source = None  # type: ignore[assignment]
 
 
-@dataclass(eq=False)
+class Deferred:
+    """What a name imported from a module stands for that isn't executed yet. No value: a scope may hold it."""
+
+    def __init__(self, find: Callable[[], Value]) -> None:
+        self._find: Callable[[], Value] | None = find
+        self._found: Value | None = None
+
+    def settled(self) -> Value:
+        """The value, for which the module is executed; unknown while that is going on."""
+        find, self._find = self._find, None
+        if find is not None:
+            self._found = find()
+        return self._found or Unknown()
+
+
+@dataclass(eq=False, repr=False)
 class Object(Value):
     """An instance of a class of the user (`cls`), or of a library (`type`, a dotted name).
 
@@ -318,7 +333,7 @@ class Object(Value):
         return self.cls.name if self.cls else self.type.rpartition(".")[2]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Bound(Value):
     """A method on its object: of the user (`function`), or a library's by name."""
 
@@ -327,14 +342,14 @@ class Bound(Value):
     function: Function | None = None
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Choice(Value):
     """One of these, it depends on what can't be told: two to four objects, functions or classes."""
 
     values: tuple[Value, ...] = ()
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Super(Value):
     """`super()` in a method."""
 

@@ -13,15 +13,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from torchmedic.checking.files import Files
+from torchmedic.checking.problems import BadBaseline
 from torchmedic.model import Diagnosis
 from torchmedic.render import cell_of
 
 VERSION = 1
 Key = tuple[str, str, str]  # code, path, hash of the line
-
-
-class BadBaseline(Exception):
-    """A baseline that can't be used; the text is one sentence for the user."""
 
 
 def key(d: Diagnosis, files: Files, folder: str) -> Key:

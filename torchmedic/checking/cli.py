@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
@@ -18,7 +17,7 @@ FORMATS = ("text", "concise", "json", "sarif", "github")
 )
 @click.option(
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(dir_okay=False),
     metavar="FILE",
     help="Write the report to FILE.",
 )
@@ -85,7 +84,7 @@ def check(paths: tuple[str, ...], no_cache: bool, lang: str | None, **given: Any
     gc.set_threshold(100_000, 20, 50)
     try:
         from torchmedic.checking import command
-        from torchmedic.checking.baseline import BadBaseline
+        from torchmedic.checking.problems import BadBaseline
         from torchmedic.checking.report import OutputError
 
         try:

@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from torchmedic.checking import relevance, words
 from torchmedic.checking.discover import Discovery
@@ -28,7 +27,7 @@ class Options:
     """The command line. `jobs` None: by the number of cores; `cache_dir` None: the user's own."""
 
     format: str = "text"
-    output: Path | None = None
+    output: str | None = None
     lang: Lang = "en"
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from torchmedic.checking import relevance
-from torchmedic.checking.cache import Cache
 from torchmedic.checking.files import Files
 from torchmedic.checking.problems import UNREADABLE, CannotLook, Problem, internal
 from torchmedic.checking.stored import Plain, plain
 from torchmedic.model import Diagnosis, Edit, Rule, Span
 
 if TYPE_CHECKING:
+    from torchmedic.checking.cache import Cache
     from torchmedic.checking.fitting import Fitting
     from torchmedic.checking.reading import Program
 

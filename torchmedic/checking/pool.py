@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from torchmedic.checking.cache import Cache
 from torchmedic.checking.files import Files
 from torchmedic.checking.look import Asked, Looked, analyse, glance
 from torchmedic.checking.problems import WORKER_DIED, Problem
+
+if TYPE_CHECKING:
+    from torchmedic.checking.cache import Cache
 
 # Starting processes costs some 50 ms; below this much source one process is as fast.
 ENOUGH_BYTES = 150_000
@@ -82,6 +84,8 @@ def _start(cache: Cache | None) -> None:
     global _cache
     _cache = cache
     # The parent hears Ctrl-C as well, and ends its workers.
+    import signal
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

@@ -69,6 +69,10 @@ WORKER_DIED = Text(
 )
 
 
+class BadBaseline(Exception):
+    """A baseline that can't be used; the text is one sentence for the user."""
+
+
 def internal(path: str, error: BaseException, where: str = "") -> Problem:
     """A failure of ours, in one sentence; `where` names the rule."""
     said = str(error).strip().split("\n")[0][:200]

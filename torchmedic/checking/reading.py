@@ -8,8 +8,8 @@ import re
 import tokenize
 import warnings
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from torchmedic.checking.notebook import Notebook
 from torchmedic.checking.problems import (
     NOT_DECODABLE,
     NUL_BYTES,
@@ -25,11 +25,14 @@ from torchmedic.observed import Source
 from torchmedic.observed.source import decode, parsed
 from torchmedic.render import cell_path
 
-_PYTHON_2 = re.compile(
+if TYPE_CHECKING:
+    from torchmedic.checking.notebook import Notebook
+
+_PYTHON_2 = (
     r"Missing parentheses in call to|multiple exception types must be parenthesized"
     r"|leading zeros in decimal integer|invalid (decimal|hexadecimal|octal) literal"
 )
-_PYTHON_2_LINE = re.compile(
+_PYTHON_2_LINE = (
     r"\s*(?:print\s+[^(\s=.,\[]|print\s*>>|exec\s+['\"]|raise\s+\w+\s*,|except\s+[\w.]+\s*,\s*\w+\s*:)"
     r"|.*<>|.*`.*`|.*\b0\d+\b|.*\b\d+[lL]\b|.*\bur['\"]"
 )
@@ -45,7 +48,11 @@ class Program:
     def __init__(self, path: str, data: bytes) -> None:
         self.path = path
         self.problems: list[Problem] = []
-        self.notebook = Notebook(path, data) if path.endswith(".ipynb") else None
+        self.notebook: Notebook | None = None
+        if path.endswith(".ipynb"):
+            from torchmedic.checking.notebook import Notebook
+
+            self.notebook = Notebook(path, data)
         self.data = data
         if self.notebook is None:
             self.text = _decoded(path, data)
@@ -117,8 +124,10 @@ def _why_not(path: str, text: str) -> Problem:
         lines = text.splitlines()
         said = (error.msg or "invalid syntax").split(". Did you mean")[0].rstrip(".")
         code = lines[line - 1] if 0 < line <= len(lines) else ""
-        is_old = _PYTHON_2.search(said) is not None and _PYTHON_2_LINE.match(code) is not None
-        is_old = is_old or ("invalid" in said and _PYTHON_2_LINE.match(code) is not None)
+        is_old = (
+            re.search(_PYTHON_2, said) is not None and re.match(_PYTHON_2_LINE, code) is not None
+        )
+        is_old = is_old or ("invalid" in said and re.match(_PYTHON_2_LINE, code) is not None)
         return Problem(path, line, (PYTHON_2 if is_old else SYNTAX).fill(reason=said))
     except ValueError as error:
         return Problem(path, 0, SYNTAX.fill(reason=str(error)))

@@ -6,7 +6,6 @@ has: `main.py` may hold the sizes, and `trainer.py` the layers.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -101,6 +100,8 @@ def _files_of(folder: str, modules: Iterable[str], root: str) -> list[str]:
 
 def imports_digest(path: str, data: bytes, main: str) -> str:
     """Changes when an import of the file leads to another file than before, or to one for the first time."""
+    import hashlib
+
     names = "\n".join(project_imports(path, data, main))
     return hashlib.blake2b(names.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
 

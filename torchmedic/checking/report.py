@@ -149,7 +149,8 @@ class Screen:
             emit(text, self._stream())
             return
         try:
-            self.options.output.write_text(text, encoding="utf-8", errors="surrogateescape")
+            with open(self.options.output, "w", encoding="utf-8", errors="surrogateescape") as file:
+                file.write(text)
         except OSError as error:
             reason = error.strerror or error
             raise OutputError(f"cannot write {self.options.output}: {reason}") from None

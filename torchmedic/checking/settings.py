@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -38,6 +37,8 @@ def _settings(
 ) -> Settings:
     for key in table:
         if key not in KEYS:
+            import difflib
+
             near = difflib.get_close_matches(key, KEYS, 1)
             hint = f": did you mean {near[0]}?" if near else ""
             raise ValueError(f"[tool.torchmedic] has no setting {key!r}{hint}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from torchmedic.abstract.devices import common_device
@@ -12,6 +13,7 @@ from torchmedic.abstract.registry import (
     FUNCTIONS,
     TENSOR_METHODS,
     constructor,
+    defaults_in,
     names_in,
 )
 from torchmedic.abstract.tables.calling import (
@@ -42,14 +44,24 @@ class Signature:
     """Names and defaults as PyTorch documents them: "input, dim=None, keepdim=False"; `*size` takes the rest."""
 
     def __init__(self, signature: str, name: str, dtype: str, is_method: bool = False) -> None:
-        from torchmedic.abstract.registry import defaults_in, names_in
-
-        self.names = names_in(signature)
-        self.defaults = defaults_in(signature)
-        self.star = next((n[1:] for n in self.names if n.startswith("*")), "")
+        self._text = signature
         self.name = name
         self.dtype = dtype
         self.is_method = is_method
+
+    # Of a thousand signatures a program needs a few: they are read when they are asked for.
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        return names_in(self._text)
+
+    @cached_property
+    def defaults(self) -> dict[str, Any]:
+        return defaults_in(self._text)
+
+    @cached_property
+    def star(self) -> str:
+        return next((n[1:] for n in self.names if n.startswith("*")), "")
 
 
 def answered(call: Call, handler: Handler, is_many: bool = False) -> Value:
