@@ -1,4 +1,6 @@
-"""`torchmedic checklist SCRIPT`: twelve questions to one's own program, answered from its source. Nothing is executed.
+"""`torchmedic checklist SCRIPT`: twelve questions to one's own program, answered from its source.
+
+Nothing is executed, unless `--run` asks for it: then a run answers what the source leaves open.
 
 A box is right only if something in the program shows that it is, wrong only if a rule says so.
 """
@@ -8,9 +10,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from torchmedic import evidence
 from torchmedic.abstract import execute
@@ -21,6 +23,9 @@ from torchmedic.observed.source import decode
 from torchmedic.observed.trace import Trace
 from torchmedic.render.checklist import Box, Checklist, as_json, markdown, render
 from torchmedic.session import Options, emit, tell_failure, use_colour, write_output
+
+if TYPE_CHECKING:
+    from torchmedic.watched import Watched
 
 DATASET, MODEL = Text("Dataset", "데이터셋"), Text("Model", "모델")
 TRAINING, EVALUATION = Text("Training", "학습"), Text("Evaluation", "평가")
@@ -77,9 +82,10 @@ class Wish:
     lang: Lang = "en"
 
 
-def run(path: str, wish: Wish) -> int:
-    """Prints the boxes. 0: none is wrong; 1: one is. Raises Unreadable."""
-    checked = checklist(source_of(path))
+def run(path: str, wish: Wish, arguments: tuple[str, ...] | None = None) -> int:
+    """Prints the boxes. 0: none is wrong; 1: one is. With `arguments` the script is run with them. Raises Unreadable."""
+    source = source_of(path)
+    checked = checklist(source, None if arguments is None else _watched(path, arguments))
     _print(_rendered(checked, wish), wish)
     return 1 if checked.count("wrong") else 0
 
@@ -99,23 +105,47 @@ def source_of(path: str) -> Source:
         raise Unreadable(f"cannot parse {path}: {error or type(error).__name__}") from None
 
 
-def checklist(source: Source) -> Checklist:
+def _watched(path: str, arguments: tuple[str, ...]) -> Watched:
+    from torchmedic.probes.launch import LaunchError
+    from torchmedic.watched import watched
+
+    try:
+        return watched(path, arguments)
+    except LaunchError as error:
+        raise Unreadable(str(error)) from None
+
+
+def checklist(source: Source, watched: Watched | None = None) -> Checklist:
     """The twelve boxes of one program."""
     trace = execute(source)
     found = diagnose(trace, lambda rule, error: tell_failure(f"in the rule {rule.code}", error))
-    boxes = tuple(_box(question, trace, found) for question in QUESTIONS)
+    if watched is not None:
+        told = {(d.rule.code, d.at and (d.at.path, d.at.line)) for d in found}
+        in_run = (d for d in watched.found if d.at is not None)
+        found += [d for d in in_run if (d.rule.code, d.at and (d.at.path, d.at.line)) not in told]
+    boxes = tuple(_here(_box(question, trace, found, watched), source) for question in QUESTIONS)
     asked = {code for question in QUESTIONS for code in question.codes}
     return Checklist(source.path, boxes, sum(d.rule.code not in asked for d in found))
 
 
-def _box(question: Question, trace: Trace, found: list[Diagnosis]) -> Box:
+def _box(question: Question, trace: Trace, found: list[Diagnosis], watched: Watched | None) -> Box:
     wrong = next(_of(found, question.codes), None)
     if wrong is not None:
         said = Text(wrong.title("en"), wrong.title("ko"))
         return Box(question.key, question.area, question.label, "wrong", said, wrong.at, wrong.rule.code)  # fmt: skip
     said, at = question.answer(trace)
+    if at is None and watched is not None and said != evidence.NO_LAYER:
+        said, at = watched.answer(question.key) or (said, at)
     state: evidence.Seen = "unseen" if at is None else "right"
     return Box(question.key, question.area, question.label, state, said, at)
+
+
+def _here(box: Box, source: Source) -> Box:
+    """A run tells absolute paths; the source is called as the user called it."""
+    at = box.at
+    if at is None or at.path == source.path or at.path != os.path.abspath(source.path):
+        return box
+    return replace(box, at=at._replace(path=source.path))
 
 
 def _of(found: list[Diagnosis], codes: tuple[str, ...]) -> Iterator[Diagnosis]:

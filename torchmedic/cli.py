@@ -145,7 +145,18 @@ def explain(words: tuple[str, ...], form: str, output: str | None, lang: str | N
     sys.exit(status)
 
 
-@cli.command(short_help="Answer twelve questions to your own training script.")
+class WithProgram(click.Command):
+    """Everything behind `--run` belongs to the program."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if "--run" in args:
+            place = args.index("--run")
+            ctx.obj = tuple(args[place + 1 :])
+            args = args[:place]
+        return super().parse_args(ctx, args)
+
+
+@cli.command(cls=WithProgram, short_help="Answer twelve questions to your own training script.")
 @click.option("--lang", type=LANG, help="Language of the report (default: the locale's).")
 @click.option(
     "--output",
@@ -160,19 +171,28 @@ def explain(words: tuple[str, ...], form: str, output: str | None, lang: str | N
     default="text",
     help="Form of the report.",
 )
-@click.argument("script", metavar="SCRIPT")
-def checklist(script: str, form: str, output: str | None, lang: str | None) -> None:
+@click.argument("script", metavar="SCRIPT [--run ARGS…]")
+@click.pass_obj
+def checklist(
+    arguments: tuple[str, ...] | None, script: str, form: str, output: str | None, lang: str | None
+) -> None:
     """Twelve boxes for SCRIPT and the modules that it imports: right, wrong or not seen, each with its line.
 
-    The source is read and nothing is executed. Exit status 0 when no box is wrong, 1 otherwise.
+    The source is read and nothing is executed, unless `--run` stands behind SCRIPT: then SCRIPT is run once, with all
+    that follows as its arguments, and the run answers what the source leaves open. Exit status 0 when no box is
+    wrong, 1 otherwise.
     """
     chosen = _lang(lang)
+    if arguments is not None and form == "json" and output is None:
+        raise Refused(
+            "the program owns standard output: say where the JSON goes, with --output FILE"
+        )
     try:
         from torchmedic.checklist import Unreadable, Wish
         from torchmedic.checklist import run as run_checklist
 
         try:
-            status = run_checklist(script, Wish(form, output, chosen))
+            status = run_checklist(script, Wish(form, output, chosen), arguments)
         except Unreadable as error:
             raise Refused(str(error)) from None
     except (click.ClickException, BrokenPipeError):
