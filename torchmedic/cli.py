@@ -82,6 +82,12 @@ def cli() -> None:
     "--limit", type=click.FloatRange(min=1), metavar="SECONDS", help="Time limit of each trial."
 )
 @click.option("--strict", is_flag=True, help="Exit with 1 if a clean run has findings.")
+@click.option(
+    "--overfit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Train a copy on one batch N times: can the loss fall?",
+)
 @click.argument("program", nargs=-1, type=click.UNPROCESSED, metavar="[-m] PROGRAM [ARGS]…")
 def run(
     program: tuple[str, ...],
@@ -93,6 +99,7 @@ def run(
     verify: bool,
     limit: float | None,
     strict: bool,
+    overfit: int | None,
 ) -> None:
     """Run PROGRAM as `python` would: `torchmedic run train.py ARGS…`, `-m package.module`, `-c CODE`, `-`.
 
@@ -109,7 +116,17 @@ def run(
         raise Refused(
             "the program owns standard output: say where the JSON goes, with --output FILE"
         )
-    options = Options(form, output, _lang(lang), fix, yes, verify, limit, strict=strict)
+    options = Options(
+        form,
+        output,
+        _lang(lang),
+        fix,
+        yes,
+        verify,
+        limit,
+        overfit=overfit or 0,
+        strict=strict,
+    )
     try:
         status = run_program(program, options)
     except LaunchError as error:

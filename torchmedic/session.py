@@ -31,6 +31,7 @@ class Options(NamedTuple):
     verify: bool = True
     limit: float | None = None  # seconds for each trial; None: from the time that the crash took
     colour: bool | None = None  # None: if standard error is a terminal
+    overfit: int = 0  # how often one batch is to be repeated
     strict: bool = False  # exit with 1 if a clean run has findings
 
 
@@ -46,7 +47,7 @@ def run(words: Sequence[str], options: Options) -> int:
     program = launch.Program.parse(words)
     observer = None
     with suppress(Exception):  # without them, reports know less; the program runs all the same
-        observer = silent.observer()
+        observer = silent.observer(options.overfit)
     recorder = Recorder(observer)
     session = Session(words, options, recorder, observer)
     watching.claim(observer)
@@ -90,11 +91,17 @@ class Session:
     def on_end(self) -> None:
         """Reports what the run did wrong, if anything."""
         found = self._silent()
-        if found:
-            self.is_found = True
-            self._write(Report("run", found))
-        elif self.options.output is not None:
-            self._write(Report("run"))
+        self.is_found = bool(found)
+        if found or self.options.overfit or self.options.output is not None:
+            self._write(Report("run", found, self._overfit()))
+
+    def _overfit(self) -> tuple[Text, ...]:
+        if not self.options.overfit or self.observer is None:
+            return ()
+        from torchmedic.overfit import told
+
+        overfit = self.observer.read().overfit
+        return (told(overfit, self.cwd),) if overfit is not None else ()
 
     def on_window(self) -> None:
         """Tells what is certain by now. The program's files must not shadow our imports."""

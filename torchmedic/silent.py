@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 OnError = Callable[[Rule, Exception], None]
 
 
-def observer() -> Observer:
-    """With everything that it can watch; not installed yet."""
+def observer(overfit: int = 0) -> Observer:
+    """With everything that it can watch; not installed yet. `overfit`: how often one batch is to be repeated."""
     from torchmedic.probes.observer.hooks import Observer
     from torchmedic.probes.observer.watchers import every_watcher
 
-    return Observer(every_watcher)
+    return Observer(lambda now: every_watcher(now, overfit))
 
 
 def found_in(run: Run, on_error: OnError) -> tuple[Diagnosis, ...]:

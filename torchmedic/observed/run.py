@@ -70,10 +70,24 @@ class Forward(NamedTuple):
     eval_by: tuple[Site, ...] = ()  # the call of `eval()` whose mode was met last
 
 
+class OverfitRun(NamedTuple):
+    """One batch, trained on again and again on a copy. `losses`: with the program's own optimizer, before each step;
+    `others`: with Adam at 0.01, if those did not fall by half. `why`: what prevented it.
+    """
+
+    by: tuple[Site, ...] = ()  # where the loss is computed
+    optimizer: str = ""
+    rates: tuple[float, ...] = ()  # learning rates of its groups
+    losses: tuple[float, ...] = ()
+    others: tuple[float, ...] = ()
+    why: str = ""
+
+
 class Run(NamedTuple):
     """One run of a program, from its start to its end or to the moment of asking."""
 
     steps: int = 0
     optimizers: tuple[OptimizerRun, ...] = ()
     forwards: tuple[Forward, ...] = ()
+    overfit: OverfitRun | None = None
     is_over: bool = True  # False: asked while it was going on

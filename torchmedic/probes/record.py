@@ -204,6 +204,7 @@ class ModuleCallCode:
             self._codes[False, True] = spliced(call, _OUTSIDE, tell, left)
             self._codes[True, True] = spliced(call, _OUTSIDE, both, "_torchmedic_leave", left)
             observer.switch_calls = self._observe
+            observer.now.pause = self._pause
         calls.codes = tuple(self._codes.values())
         self._calls = calls
         self._observer = observer
@@ -217,6 +218,13 @@ class ModuleCallCode:
     def _observe(self, is_on: bool) -> None:
         self._is_observed = is_on
         self._choose()
+
+    def _pause(self, is_paused: bool) -> None:
+        """The original, while a copy of a model is called."""
+        if is_paused and not self._is_over:
+            self._function.__code__ = self._codes[False, False]
+        else:
+            self._choose()
 
     def end(self) -> None:
         self._is_recorded = self._is_observed = False

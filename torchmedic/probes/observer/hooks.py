@@ -58,6 +58,7 @@ class Observer:
         self._numbers: dict[int, int] = {}  # id of an iterator -> number of its pass
         self._turn_at = FIRST_WINDOW
         self._windows = 0
+        self._is_telling = False
         self._batches_left = 0
         self._told: dict[str, list[Handler]] = {}
         self.switch_calls: Callable[[bool], None] = lambda is_on: None
@@ -204,13 +205,16 @@ class Observer:
     # --- events
 
     def _tell(self, name: str, *details: Any) -> None:
-        if not self.is_on or threading.get_ident() != self._thread:
+        if not self.is_on or self._is_telling or threading.get_ident() != self._thread:
             return
+        self._is_telling = True  # what a watcher itself does is no event
         try:
             for handler in self._told[name]:
                 handler(*details)
         except Exception as error:
             self._fail(error)
+        finally:
+            self._is_telling = False
 
     def _fail(self, error: Exception) -> None:
         self.error = error
@@ -227,6 +231,8 @@ class Observer:
             self._tell("mode_set", module, bool(mode), frame)
 
     def called(self, module: Any, args: Any, kwargs: Any, frame: FrameType) -> None:
+        if self._is_telling:
+            return
         self.now.forwards += 1
         self._tell("called", module, args, kwargs, frame)
 
@@ -254,7 +260,7 @@ class Observer:
             self._tell("step_begins", optimizer, args, kwargs, sys._getframe(1))
 
     def _step_ends(self, optimizer: Any, args: Any, kwargs: Any) -> None:
-        if not self._is_outside() or not self.is_on:
+        if not self._is_outside() or not self.is_on or self._is_telling:
             return
         self.now.steps += 1
         self._tell("step_ends", optimizer)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any
 
@@ -15,6 +15,7 @@ class Now:
         self.steps = 0  # of all optimizers
         self.forwards = 0  # root calls that were seen
         self.is_open = True  # in a window: all events are told
+        self.pause: Callable[[bool], None] = lambda is_paused: None  # calls of modules are not seen
         self._pass = 0
         self._iterator: weakref.ref[Any] | None = None
 

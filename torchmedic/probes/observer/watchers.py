@@ -7,5 +7,11 @@ from torchmedic.probes.observer.gradients import Gradients
 from torchmedic.probes.observer.watcher import Now, Watcher
 
 
-def every_watcher(now: Now) -> list[Watcher]:
-    return [Gradients(now), Forwards(now)]
+def every_watcher(now: Now, overfit: int = 0) -> list[Watcher]:
+    """`overfit`: how often one batch is to be repeated; 0: not at all."""
+    found: list[Watcher] = [Gradients(now), Forwards(now)]
+    if overfit:
+        from torchmedic.probes.observer.overfit import Overfit
+
+        found.append(Overfit(now, overfit))
+    return found
