@@ -35,7 +35,9 @@ class Roles:
         self.run = run
         held = (o.holds for o in run.optimizers if o.steps)
         self.trained = frozenset[int]().union(*held)
-        self.training_passes = {f.loader for f in run.forwards if f.consumed} - {0}
+        consumed = [f for f in run.forwards if f.consumed]
+        self.training_passes = {f.loader for f in consumed} - {0}
+        self.training_functions = {_function(f) for f in consumed if not f.loader}
 
     def role(self, forward: Forward) -> Role:
         """While the run is going on, a result that holds an unused graph may still be trained with."""
@@ -49,6 +51,8 @@ class Roles:
             return "other"
         function = forward.by[0].function.rpartition(".")[2]
         if _ACTS.search(function) or forward.loader in self.training_passes:
+            return "other"
+        if not forward.loader and _function(forward) in self.training_functions:
             return "other"
         is_off = not forward.with_grad or (not forward.in_training and bool(forward.eval_by))
         is_fed = bool(forward.loader) and (forward.most >= 2 or is_off)
@@ -66,6 +70,10 @@ class Roles:
         for (at, *_), forwards in found.items():
             if {self.role(f) for f in forwards} == {wanted}:
                 yield Place(at, tuple(forwards))
+
+
+def _function(forward: Forward) -> tuple[str, str]:
+    return forward.by[0].at.path, forward.by[0].function
 
 
 def places(run: Run, wanted: Role) -> Iterator[Place]:

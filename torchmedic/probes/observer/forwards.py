@@ -47,8 +47,9 @@ class Place:
 class _Root:
     """A model that was called. Its layers are looked for once."""
 
-    def __init__(self, module: Any) -> None:
+    def __init__(self, module: Any, number: int) -> None:
         self.module = weakref.ref(module)
+        self.number = number  # ids of modules that are gone are used again
         self.type = type(module).__name__
         self.modules = frozenset(map(id, module.modules()))
         self.parameters = frozenset(id(p) for p in module.parameters())
@@ -108,6 +109,7 @@ class Forwards(Watcher):
     def __init__(self, now: Now) -> None:
         super().__init__(now)
         self.roots: dict[int, _Root] = {}
+        self._made = 0
         self.places: dict[tuple[int, int, int, int], Place] = {}
         self._codes: dict[int, CodeType] = {}  # held, so that their ids stay their own
         # The weak reference keeps the address of a freed storage from being used again.
@@ -119,7 +121,8 @@ class Forwards(Watcher):
     def root(self, module: Any) -> _Root:
         found = self.roots.get(id(module))
         if found is None or found.module() is not module:
-            found = self.roots[id(module)] = _Root(module)
+            self._made += 1
+            found = self.roots[id(module)] = _Root(module, self._made)
         return found
 
     def mode_set(self, module: Any, mode: bool, frame: FrameType) -> None:
@@ -203,7 +206,7 @@ class Forwards(Watcher):
         if caller is None:
             return None
         code, lasti, loader = caller.f_code, caller.f_lasti, self.now.loader
-        key = (id(code), lasti, id(root), loader)
+        key = (id(code), lasti, root.number, loader)
         place = self.places.get(key)
         if place is None:
             if len(self.places) >= MOST_SITES:
@@ -224,7 +227,7 @@ class Forwards(Watcher):
         source, begun = self._passes.get(place.loader, (0, ()))
         return Forward(
             sites(place.by),
-            id(root),
+            root.number,
             root.type,
             root.parameters,
             place.loader,
