@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 
 from torchmedic.observed.source import Function, Source
 from torchmedic.observed.trace import Event, Trace
+from torchmedic.rules._order import numbers
 
 GENERATORS = ("torch", "numpy", "random")
 NAMES = {"torch": "torch", "numpy": "NumPy", "random": "Python's `random`", "cuda": "CUDA"}
@@ -45,8 +47,9 @@ def draws_of(trace: Trace) -> Draws | None:
     seeds = tuple(event for event in events if event.kind == "seed")
     covered = {seed.facts["which"] for seed in seeds}
     unseeded: dict[str, Event] = {}
+    is_gone = _overwritten(events)
     for index, event in enumerate(events):
-        if event.kind != "draw" or index > steps[-1] or not _counts(event, trace):
+        if event.kind != "draw" or index > steps[-1] or not _counts(event, trace) or is_gone(event):
             continue
         which = str(event.facts["which"])
         if which not in covered and "all" not in covered:
@@ -58,6 +61,22 @@ def draws_of(trace: Trace) -> Draws | None:
     if unseeded:
         return Draws(unseeded, seeds) if not _is_seed_optional(trace) else None
     return _late(events, seeds, trace)
+
+
+def _overwritten(events: tuple[Event, ...]) -> Callable[[Event], bool]:
+    """Tells of a draw whether other values certainly took the place of all its numbers before training began."""
+    layers: set[int] = set()
+    weights: set[int] = set()
+    for event in takewhile(lambda e: e.kind != "backward", events):
+        if event.kind in ("load", "overwrite") and not event.branches:
+            layers |= numbers(event, "inside")
+            weights.add(event.subject)
+
+    def is_gone(draw: Event) -> bool:
+        own = numbers(draw, "weights")
+        return bool(draw.subject) and (draw.subject in layers or (bool(own) and own <= weights))
+
+    return is_gone
 
 
 def trains(events: tuple[Event, ...], trace: Trace) -> bool:
