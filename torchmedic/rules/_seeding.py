@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import islice, takewhile
 
 from torchmedic.observed.source import Function, Source
 from torchmedic.observed.trace import Event, Trace
@@ -47,12 +47,13 @@ def draws_of(trace: Trace) -> Draws | None:
     seeds = tuple(event for event in events if event.kind == "seed")
     covered = {seed.facts["which"] for seed in seeds}
     unseeded: dict[str, Event] = {}
-    is_gone = _overwritten(events)
     for index, event in enumerate(events):
-        if event.kind != "draw" or index > steps[-1] or not _counts(event, trace) or is_gone(event):
+        if event.kind != "draw" or index > steps[-1] or not _counts(event, trace):
             continue
         which = str(event.facts["which"])
         if which not in covered and "all" not in covered:
+            if _is_overwritten(event, islice(events, index + 1, None)):
+                continue
             known = unseeded.setdefault(which, event)
             if "transforms." in known.name and "transforms." not in event.name:
                 unseeded[which] = (
@@ -63,20 +64,20 @@ def draws_of(trace: Trace) -> Draws | None:
     return _late(events, seeds, trace)
 
 
-def _overwritten(events: tuple[Event, ...]) -> Callable[[Event], bool]:
-    """Tells of a draw whether other values certainly took the place of all its numbers before training began."""
-    layers: set[int] = set()
-    weights: set[int] = set()
-    for event in takewhile(lambda e: e.kind != "backward", events):
+def _is_overwritten(draw: Event, later: Iterable[Event]) -> bool:
+    """True if other values certainly take the place of all numbers of this draw before anything is trained."""
+    if not draw.subject:
+        return False
+    left = numbers(draw, "weights")
+    for event in takewhile(lambda e: e.kind != "backward", later):
         if event.kind in ("load", "overwrite") and not event.branches:
-            layers |= numbers(event, "inside")
-            weights.add(event.subject)
-
-    def is_gone(draw: Event) -> bool:
-        own = numbers(draw, "weights")
-        return bool(draw.subject) and (draw.subject in layers or (bool(own) and own <= weights))
-
-    return is_gone
+            if draw.subject in numbers(event, "inside"):
+                return True
+            if event.subject in left:
+                left -= {event.subject}
+                if not left:
+                    return True
+    return False
 
 
 def trains(events: tuple[Event, ...], trace: Trace) -> bool:
