@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -33,6 +34,11 @@ _UNRELATED = frozenset(sys.stdlib_module_names) | {
     "", "builtins", "torch", "torchvision", "numpy", "numba", "hydra", "click", "typer", "fire", "absl", "sacred", "ray", "pytest",
     "jaxtyping", "beartype", "typeguard", "overrides", "tenacity", "wandb", "mlflow", "tqdm", "rich", "einops", "gin", "attr", "attrs",
 }  # fmt: skip
+# What a decorator does that can't be seen, by its name.
+_NAMES_A_DUTY = re.compile(
+    r"^(register|command|automain|main|record|fixture|task|flow|time|log|profile|trace|cache|retry|catch|deprecated)",
+    re.I,
+)
 
 
 class Decorators(Definitions):
@@ -103,5 +109,7 @@ def is_switch(name: str) -> bool:
 
 
 def may_switch(name: str) -> bool:
-    """True for a decorator that can't be seen."""
+    """True for a decorator that can't be seen, unless its name says that it has another duty."""
+    if _NAMES_A_DUTY.match(name.rpartition(".")[2]):
+        return False
     return name == UNSEEN or name.partition(".")[0] not in {*_UNRELATED, *_PASSING, *_OF_FUNCTIONS}
