@@ -111,6 +111,14 @@ def test_every_report_can_be_said_in_every_form(report: Report, lang: str, cwd: 
     assert total == count
 
 
+def test_a_line_has_a_column_where_the_span_means_the_whole_line() -> None:
+    at = MISMATCH.at
+    assert at is not None
+    whole = MISMATCH._replace(at=Span(at.path, at.line))
+    (line,) = concise.render(Report("check", (whole,)), "en", cwd=CWD).splitlines()
+    assert re.match(rf"[^:]+:{at.line}:1: ", line)
+
+
 def test_one_line() -> None:
     lines = concise.render(Report("check", (MISMATCH, HANGUL)), "en", cwd=CWD).splitlines()
     assert lines == [

@@ -6,7 +6,8 @@ import ast
 from collections.abc import Callable
 
 from torchmedic.abstract.choices import Shared
-from torchmedic.abstract.definitions import Definitions
+from torchmedic.abstract.classes import OPEN
+from torchmedic.abstract.decorators import Decorators, is_switch
 from torchmedic.abstract.machine import DEEPEST, Flow, Frame, is_dull
 from torchmedic.abstract.registry import CALLS, CLASSES, FUNCTIONS, MADE, METHODS, canonical
 from torchmedic.abstract.values import (
@@ -30,11 +31,7 @@ from torchmedic.abstract.values import (
 from torchmedic.observed.trace import Branch
 
 RECURSION = 2
-NO_GRAD = ("torch.no_grad", "torch.inference_mode")
-AUTOCAST = ("torch.autocast", "torch.amp.autocast", "torch.cuda.amp.autocast", "torch.cpu.amp.autocast",
-            "torch.amp.autocast_mode.autocast", "torch.cuda.amp.autocast_mode.autocast")  # fmt: skip
 MANAGER = "contextlib.contextmanager"
-_PASSING = ("staticmethod", "classmethod", "property")
 # Functions that look at an object and leave it alone.
 HARMLESS: tuple[str, ...] = (
     "builtins.",
@@ -58,7 +55,7 @@ HARMLESS += (
 )
 
 
-class Calls(Definitions):
+class Calls(Decorators):
     """Follows calls into the user's code; asks the tables about libraries; else the result is unknown."""
 
     def call(self, function: Value, arguments: Arguments) -> Value:
@@ -157,6 +154,8 @@ class Calls(Definitions):
                 self.escape(item, to)
         elif isinstance(value, Bound):
             self.escape(value.receiver, to)
+        elif isinstance(value, Class):
+            self.write(value.attributes, OPEN, Const(True))
 
     # --- functions of the user
 
@@ -179,18 +178,9 @@ class Calls(Definitions):
             state = {"function": function, "arguments": arguments}
             return Object(type="contextlib.manager", state=state)
         local = self._bound_parameters(function, arguments)
-        grad = None
-        for decorator in function.decorators:
-            if decorator in NO_GRAD:
-                grad = False
-            elif decorator == "torch.enable_grad":
-                grad = True
-        if any(d in AUTOCAST for d in function.decorators) and not self.modes["autocast"]:
-            with self.mode("autocast", True):
-                return self._run(function, local)
-        if grad is None:
+        if not any(map(is_switch, function.decorators)):
             return self._run_if_new(function, local)
-        with self.mode("grad", grad):
+        with self.switched_by(function.decorators):
             return self._run(function, local)
 
     def _run_if_new(self, function: Function, local: Scope) -> Value:
@@ -283,27 +273,6 @@ class Calls(Definitions):
     def own_method(self, thing: Object, name: str) -> Function | None:
         found = thing.cls.lookup(name) if thing.cls else None
         return found[0] if found and isinstance(found[0], Function) else None
-
-    def decorated(self, decorator: Value, function: Value, node: ast.expr) -> Value:
-        name = ""
-        if isinstance(decorator, External):
-            name = canonical(decorator.name)
-        elif isinstance(decorator, Object):
-            name = decorator.type
-        elif isinstance(decorator, Function):
-            return self.call(decorator, Arguments(node, [function], {}))
-        elif isinstance(decorator, Unknown):
-            name = decorator.why or "?"
-        if isinstance(function, Function):
-            plain = name.removeprefix("builtins.").removeprefix("functools.")
-            name = (
-                plain if plain in _PASSING else "property" if plain == "cached_property" else name
-            )
-            decorators = (*function.decorators, name)
-            self.set(function, "decorators", decorators)
-        elif isinstance(function, Class) and name.endswith("dataclass"):
-            self.write(function.attributes, "__dataclass__", Const(True))
-        return function
 
     # --- classes of the user
 

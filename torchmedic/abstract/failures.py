@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 
+from torchmedic.abstract.classes import is_made_by_hand, is_open
 from torchmedic.abstract.describe import describe, tensor
 from torchmedic.abstract.devices import shown
 from torchmedic.abstract.machine import Frame
@@ -209,6 +210,9 @@ class Failures(Order):
             function is None
             or function.name != "__init__"
             or set(thing.kinds) != {"torch.nn.Module"}
+            or thing.escaped
+            or thing.cls is None
+            or is_made_by_hand(thing.cls)
         ):
             return
         if isinstance(value, Object) and self.is_module(value):
@@ -217,16 +221,22 @@ class Failures(Order):
             self.fail("AttributeError", "cannot assign parameters before Module.__init__() call")
 
     def _forward(self, module: Object, arguments: Arguments) -> Value:
-        if (
-            (set(module.kinds) == {"torch.nn.Module"} and module.cls is not None)
-            or module.type in ("torch.nn.ModuleList", "torch.nn.ModuleDict")
-        ) and not (self.own_method(module, "forward") or "forward" in module.attributes):
+        if self._is_without_forward(module):
             self.fail(
                 "NotImplementedError",
                 f'Module [{module.type_name}] is missing the required "forward" function',
                 ("_forward_unimplemented", {}),
             )
         return super()._forward(module, arguments)
+
+    def _is_without_forward(self, module: Object) -> bool:
+        if "forward" in module.attributes or module.escaped or module.state.get("is_changed"):
+            return False
+        if module.cls is None:
+            return module.type in ("torch.nn.ModuleList", "torch.nn.ModuleDict")
+        if set(module.kinds) != {"torch.nn.Module"} or is_open(module.cls):
+            return False
+        return not any(map(module.cls.lookup, ("forward", "__call__", "__getattribute__")))
 
     def augmented(self, before: Value) -> None:
         if (

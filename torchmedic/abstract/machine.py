@@ -129,6 +129,7 @@ class State:
         self.born: dict[int, Span] = {}  # id of a parameter -> where it was made
         self.cut_numbers: dict[tuple[Any, ...], int] = {}  # a place that cuts -> its bit's number
         self.cuts: list[Cut] = []  # those places, by that number
+        self.same_memory: dict[int, Any] = {}  # id of `p.data` and the like -> the parameter
         self.leaked = 0  # layers whose results are in code that can't be seen, with their graph
         self.requests: list[Any] = []  # items that loaders ask for, outermost first
         self.reported: set[int] = set()  # class statements of Datasets whose event was emitted
@@ -240,6 +241,16 @@ class State:
             yield
         finally:
             self.write(self.modes, name, old)
+
+    @contextmanager
+    def kept_modes(self) -> Iterator[None]:
+        """What is switched in here for good is put back behind it."""
+        old = dict(self.modes)
+        try:
+            yield
+        finally:
+            for name, value in old.items():
+                self.write(self.modes, name, value)
 
     @contextmanager
     def guarded(self, is_guarded: bool = True) -> Iterator[None]:

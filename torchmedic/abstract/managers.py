@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from torchmedic.abstract.calls import AUTOCAST, NO_GRAD, Calls
+from torchmedic.abstract.calls import Calls
+from torchmedic.abstract.decorators import AUTOCAST, NO_GRAD
 from torchmedic.abstract.devices import device_of
 from torchmedic.abstract.operators import is_soft
 from torchmedic.abstract.tables.dtypes import dtype_named
@@ -51,6 +52,10 @@ class Managers(Calls):
                 given = manager.settings.get("enabled")
                 is_on = self.truth(given) if given is not None else True
                 with self.mode("autocast", is_on), self.mode("cast", self.cast(manager, is_on)):
+                    inside(manager)
+                return
+            if manager.type == "contextlib.ExitStack":
+                with self.kept_modes():
                     inside(manager)
                 return
             enter = self.own_method(manager, "__enter__")

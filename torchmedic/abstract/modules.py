@@ -206,6 +206,8 @@ class Modules(Reach):
             return self.call(inner, arguments) if isinstance(inner, Value) else Unknown()
         if thing.cls is not None and (own := self.own_method(thing, "__call__")):
             return self.call_function(own, arguments, thing)
+        if thing.cls is not None and thing.cls.lookup("__call__"):
+            return self.call_unknown(thing, arguments)
         return self.call_module(thing, arguments)
 
     def call_module(self, module: Object, arguments: Arguments) -> Value:
@@ -231,7 +233,10 @@ class Modules(Reach):
     def _forward(self, module: Object, arguments: Arguments) -> Value:
         if module.cls is not None and isinstance(own := module.attributes.get("forward"), Value):
             return self.call(own, arguments)
-        if module.cls is not None and (forward := self.own_method(module, "forward")):
+        forward = self.own_method(module, "forward")
+        if forward is not None and "property" in forward.decorators:
+            return self.call(self.attribute(module, "forward"), arguments)
+        if forward is not None:
             return self.call_function(forward, arguments, module)
         for kind in module.kinds:
             if handler := CALLS.get(kind):

@@ -22,31 +22,50 @@ class Notes(Failures):
         from torchmedic.abstract.tables.randomness import note_draw, note_unseen
 
         name = canonical(name)
+        before = len(self.events)
         note_draw(self, name, arguments)
+        is_drawn = len(self.events) > before
         if name not in FUNCTIONS and name not in CLASSES:
-            note_unseen(self, name)
-        return super().call_external(name, arguments)
+            note_unseen(self, name, arguments)
+        result = super().call_external(name, arguments)
+        if is_drawn:
+            self._name_drawn(before, result)
+        return result
+
+    def _name_drawn(self, number: int, layer: Value) -> None:
+        """The draw of that number made the layer's weights."""
+        from torchmedic.abstract.tables.overwriting import parameters_in
+
+        if isinstance(layer, Object):
+            event = self.events[number]
+            weights = frozenset(one.id for one in parameters_in(layer))
+            facts = {**event.facts, "weights": weights}
+            self.events[number] = event._replace(subject=layer.id, facts=facts)
 
     def construct_base(self, made: Object, arguments: Arguments) -> None:
         from torchmedic.abstract.tables.randomness import note_draw
 
+        before = len(self.events)
         for kind in made.kinds:
             note_draw(self, kind, arguments)
+        drawn = range(before, len(self.events))
         super().construct_base(made, arguments)
+        for number in drawn:
+            self._name_drawn(number, made)
 
     def call_unknown(self, function: Value, arguments: Arguments) -> Value:
         from torchmedic.abstract.tables.randomness import note_unseen
 
         node = arguments.node.func if isinstance(arguments.node, ast.Call) else arguments.node
         if isinstance(node, (ast.Name, ast.Attribute)):
-            note_unseen(self, ast.unparse(node))
+            note_unseen(self, ast.unparse(node), arguments)
         return super().call_unknown(function, arguments)
 
     def call_method(self, bound: Bound, arguments: Arguments) -> Value:
         from torchmedic.abstract.tables.randomness import note_unseen
 
         if isinstance(bound.receiver, Unknown):
-            note_unseen(self, bound.name, is_method=True)
+            note_unseen(self, bound.name)
         return super().call_method(bound, arguments)
 
     def note_dropped(self, tensor: Tensor, name: str) -> None:

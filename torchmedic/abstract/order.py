@@ -4,8 +4,10 @@ called, values and objects that leave for code that can't be seen, and modes of 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 
-from torchmedic.abstract.calls import NO_GRAD
+from torchmedic.abstract.calls import HARMLESS
+from torchmedic.abstract.decorators import NO_GRAD
 from torchmedic.abstract.expressions import data_of
 from torchmedic.abstract.modules import Modules
 from torchmedic.abstract.values import (
@@ -15,6 +17,7 @@ from torchmedic.abstract.values import (
     Data,
     External,
     Object,
+    Sequence,
     Tensor,
     Unknown,
     Value,
@@ -42,14 +45,45 @@ class Order(Modules):
             "zero_grad", holder, "", holds=owners or None, is_cleared=is_cleared, by="gradient"
         )
 
+    def blurred(self, holder: Value, target: ast.expr | None = None) -> None:
+        if isinstance(target, ast.Attribute) and target.attr == "grad":
+            self._gradient(holder, True)  # `del p.grad`
+        super().blurred(holder, target)
+
+    def call_external(self, name: str, arguments: Arguments) -> Value:
+        """`torch._foreach_zero_(gradients)`, `out=p.grad`, and what code that can't be seen does with gradients."""
+        last = name.rpartition(".")[2]
+        if last.endswith("_") or not name.startswith((*LIBRARIES, *HARMLESS)):
+            given = arguments.all()
+        else:
+            given = [v for k, v in arguments.keywords.items() if k == "out"]
+        for value in given:
+            for gradient in gradients_in(value):
+                self._gradient(gradient, False)
+        return super().call_external(name, arguments)
+
     def assign_attribute(self, thing: Value, name: str, value: Value) -> None:
+        self._note_replaced(thing, name)
         if name == "grad":
             self._gradient(thing, isinstance(value, Const) and value.value is None)
         elif name == "requires_grad" and isinstance(thing, Tensor):
             wanted = self.truth(value)
             for part in [self.parts[i] for i in thing.owners if i in self.parts]:
                 self.set(part, "frozen", None if wanted is None else not wanted)
+        elif name == "training" and self.is_module(thing):
+            self.set(thing, "training", self.truth(value))
+            return
         super().assign_attribute(thing, name, value)
+
+    def _note_replaced(self, thing: Value, name: str) -> None:
+        """`p.data = …`, `layer.weight = …`: what was drawn for it is gone."""
+        from torchmedic.abstract.tables.overwriting import note_overwritten
+
+        held = thing if name == "data" else None
+        if isinstance(thing, Object):
+            held = thing.attributes.get(name) or thing.state.get("parameters", {}).get(name)
+        if isinstance(held, Tensor) and held.is_parameter:
+            note_overwritten(self, held)
 
     # --- statements without an effect
 
@@ -60,7 +94,7 @@ class Order(Modules):
                 self._unused(value.receiver, value.name, ast.unparse(node.value.value))
             elif isinstance(value, External) and value.name in NO_GRAD:
                 self._unused(value, value.name, ast.unparse(node.value))
-        elif isinstance(value, Object) and value.type in NO_GRAD:
+        elif isinstance(value, Object) and value.type in NO_GRAD and _is_made_by(node, value):
             self._unused(value, value.type, ast.unparse(node.value))
 
     def _unused(self, receiver: Value, method: str, name: str) -> None:
@@ -184,11 +218,25 @@ class Order(Modules):
             )
 
 
+def _is_made_by(node: ast.Expr, thing: Object) -> bool:
+    """True if the statement does nothing but construct it."""
+    return thing.place is not None and thing.place.node is node.value
+
+
 def is_gradient(value: Value) -> bool:
     """True for `p.grad`, `p.grad.data`."""
     if isinstance(value, Tensor):
         return "grad" in value.through
     return isinstance(value, Bound) and (value.name == "grad" or is_gradient(value.receiver))
+
+
+def gradients_in(value: Value, depth: int = 3) -> Iterator[Value]:
+    """`p.grad` itself, or those in a list."""
+    if is_gradient(value):
+        yield value
+    elif isinstance(value, Sequence) and depth:
+        for part in (*value.items, *([value.rest] if value.rest is not None else [])):
+            yield from gradients_in(part, depth - 1)
 
 
 def added_to(node: ast.expr, name: str) -> ast.expr | None:

@@ -42,7 +42,12 @@ _HOMES = (
     ),
     (re.compile(r"^torch\.functional\."), "torch."),
     (re.compile(r"^torch\.nn\.parameter\."), "torch.nn."),
-    (re.compile(r"^torch\.autograd\.grad_mode\."), "torch."),
+    (
+        re.compile(
+            r"^torch\.autograd\.(?:grad_mode\.)?(?=(?:no_grad|enable_grad|set_grad_enabled|inference_mode)\b)"
+        ),
+        "torch.",
+    ),
     (re.compile(r"^torch\.cuda\.amp\.(?=GradScaler)"), "torch.amp."),
     (re.compile(r"^torchvision\.datasets\.\w+\.(?=[A-Z])"), "torchvision.datasets."),
     (re.compile(r"^torchvision\.transforms\.(?:v2|transforms)\."), "torchvision.transforms."),

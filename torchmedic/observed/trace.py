@@ -23,10 +23,12 @@ Kind = Literal[
     "escape",  # an object, a result or a sum is handed to code that can't be seen
     "eval",
     "fit",  # a layer's call, with what of its input fits
+    "hook",  # the user has it called during a pass or a step; `holds`: ids of what it is registered on, None if unknown
     "load",
     "loader",  # a DataLoader was constructed
     "loss",
     "optimizer",  # was constructed
+    "overwrite",  # of parameters, with what isn't computed from them; `inside`: of all of these modules
     "save",
     "scale",  # of a loss by a GradScaler, which is the subject; `data`: id of the loss
     "scheduler",  # was constructed

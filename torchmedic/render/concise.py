@@ -19,7 +19,7 @@ def render(report: Report, lang: Lang, colour: bool = False, cwd: str | None = N
 
 
 def _line(d: Diagnosis, lang: Lang, paint: Paint, cwd: str | None) -> str:
-    where = one_line(location(d.at, cwd)) if d.at else "-"
+    where = one_line(location(d.at, cwd, is_whole=True)) if d.at else "-"
     kind = paint(d.rule.severity.value, f"{d.rule.severity.value}[{d.rule.code}]")
     title = one_line(said(d.title, d.rule.title, lang))
     return f"{paint('strong', where)}: {kind} {d.rule.name}: {title}"

@@ -9,9 +9,9 @@ from torchmedic.render.layout import Paint, cells, clean_line, clip, wrap
 _SPAN_LINES = 5  # a longer span shows its first two lines and its last
 
 
-def location(span: Span, cwd: str | None) -> str:
-    """`path:line:column`, the column from 1 as editors count; without it for a span that means the line."""
-    column = f":{span.column + 1}" if span.end_line or span.column else ""
+def location(span: Span, cwd: str | None, is_whole: bool = False) -> str:
+    """`path:line:column`, the column from 1 as editors count; for a span that means the line, only if `is_whole`."""
+    column = f":{span.column + 1}" if is_whole or span.end_line or span.column else ""
     return clean_line(f"{shown_path(span.path, cwd)}:{span.line}{column}")
 
 

@@ -51,6 +51,8 @@ class Optimizer:
     @property
     def is_certain(self) -> bool:
         """False if code that can't be seen may clear or step it, or if it can't be told which one it is."""
+        if any(self.has_hook(event) for event in self.timeline.of("hook")):
+            return False
         for event in self.timeline.of("escape"):
             if self.subject in numbers(event, "reaches") and not _SCHEDULES.search(event.name):
                 return False
@@ -66,6 +68,13 @@ class Optimizer:
             and why.isidentifier()
             and bool(_NAMED.search(self.name.rpartition(".")[2]))
         )
+
+    def has_hook(self, event: Event) -> bool:
+        """True if a hook is on it, on what it holds, or on what can't be told: it may clear."""
+        holds = event.facts.get(HELD)
+        if not isinstance(holds, frozenset) or self.holds is None:
+            return True
+        return self.subject in holds or bool(holds & self.holds)
 
     @cached_property
     def is_only_one(self) -> bool:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice, takewhile
 
 from torchmedic.observed.source import Function, Source
 from torchmedic.observed.trace import Event, Trace
+from torchmedic.rules._order import numbers
 
 GENERATORS = ("torch", "numpy", "random")
 NAMES = {"torch": "torch", "numpy": "NumPy", "random": "Python's `random`", "cuda": "CUDA"}
@@ -50,6 +52,8 @@ def draws_of(trace: Trace) -> Draws | None:
             continue
         which = str(event.facts["which"])
         if which not in covered and "all" not in covered:
+            if _is_overwritten(event, islice(events, index + 1, None)):
+                continue
             known = unseeded.setdefault(which, event)
             if "transforms." in known.name and "transforms." not in event.name:
                 unseeded[which] = (
@@ -58,6 +62,22 @@ def draws_of(trace: Trace) -> Draws | None:
     if unseeded:
         return Draws(unseeded, seeds) if not _is_seed_optional(trace) else None
     return _late(events, seeds, trace)
+
+
+def _is_overwritten(draw: Event, later: Iterable[Event]) -> bool:
+    """True if other values certainly take the place of all numbers of this draw before anything is trained."""
+    if not draw.subject:
+        return False
+    left = numbers(draw, "weights")
+    for event in takewhile(lambda e: e.kind != "backward", later):
+        if event.kind in ("load", "overwrite") and not event.branches:
+            if draw.subject in numbers(event, "inside"):
+                return True
+            if event.subject in left:
+                left -= {event.subject}
+                if not left:
+                    return True
+    return False
 
 
 def trains(events: tuple[Event, ...], trace: Trace) -> bool:

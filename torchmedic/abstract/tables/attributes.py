@@ -16,6 +16,7 @@ from torchmedic.abstract.sizes import Size, product
 from torchmedic.abstract.tables.dtypes import FLOATS, of_operands
 from torchmedic.abstract.tables.events import constant, converted
 from torchmedic.abstract.tables.operation import Call, Signature, answered, operation
+from torchmedic.abstract.tables.overwriting import share_memory
 from torchmedic.abstract.tables.tensors import NO_GRAPH, same
 from torchmedic.abstract.tables.views import ordered
 from torchmedic.abstract.values import (
@@ -177,7 +178,8 @@ TENSOR_ATTRIBUTES["requires_grad"] = lambda machine, tensor: (
 
 def _data(machine: Machine, tensor: Tensor) -> Value:
     cuts = converted(machine, tensor, "data")
-    return same(machine, tensor, tensor.shape, **NO_GRAPH, cuts=cuts, is_leaf=True)
+    data = same(machine, tensor, tensor.shape, **NO_GRAPH, cuts=cuts, is_leaf=True)
+    return share_memory(machine, tensor, data)
 
 
 TENSOR_ATTRIBUTES["data"] = _data

@@ -20,6 +20,7 @@ from torchmedic.abstract.tables.operation import (
     operation,
     text,
 )
+from torchmedic.abstract.tables.overwriting import is_whole, note_overwritten
 from torchmedic.abstract.tables.pointwise import FLOATING, check_mask, check_subtraction, common
 from torchmedic.abstract.values import Arguments, Tensor, Unknown, Value
 
@@ -131,6 +132,7 @@ def _filled(*names: str) -> None:
 
         if not names[0].startswith(("fill", "zero")):
             drawn(machine, "torch")
+        note_overwritten(machine, tensor)
         return write_into(machine, tensor)
 
     for name in names:
@@ -156,6 +158,7 @@ def _copy(call: Call) -> Value:
     shape, clash = broadcast(tensor.shape, source.shape)
     if clash is not None and shape is None:
         raise Untold
+    note_overwritten(call.machine, tensor)
     return write_into(call.machine, tensor, source)
 
 
@@ -230,6 +233,7 @@ def augmented(machine: Machine, op: ast.operator, tensor: Tensor, other: Value) 
     """`tensor += other`: raises what the operation in place raises; the tensor keeps shape and dtype."""
     from torchmedic.abstract.tables.arithmetic import NAMES, binary
 
+    machine.note_gradient(tensor, "add_")
     name = NAMES.get(type(op), "")
     if not name or (isinstance(other, Tensor) and other.library != "torch"):
         return binary(machine, op, tensor, other)
@@ -254,4 +258,7 @@ def augmented(machine: Machine, op: ast.operator, tensor: Tensor, other: Value) 
 def assigned(machine: Machine, tensor: Tensor, value: Value) -> None:
     """`tensor[…] = value`."""
     if tensor.library == "torch":
+        machine.note_gradient(tensor, "fill_")
+        if is_whole(machine.frame.node):
+            note_overwritten(machine, tensor)
         write_into(machine, tensor, value)

@@ -148,15 +148,7 @@ def _state_dict(machine: Machine, module: Object, arguments: Arguments) -> Value
     return Dict({}, Tensor(False, dtype="", is_parameter=True))
 
 
-@module_method("register_forward_hook", "register_forward_pre_hook")
-def _hook(machine: Machine, module: Object, arguments: Arguments) -> Value:
-    """It may change what goes in or comes out."""
-    machine.write(module.state, "is_changed", True)
-    return Unknown(False)
-
-
-@module_method("load_state_dict", "register_full_backward_hook",
-               "get_parameter", "extra_repr", "buffers", "named_buffers", "get_buffer")  # fmt: skip
+@module_method("load_state_dict", "get_parameter", "extra_repr", "buffers", "named_buffers", "get_buffer")  # fmt: skip
 def _other(machine: Machine, module: Object, arguments: Arguments) -> Value:
     if machine.name_of(arguments.node).endswith("load_state_dict"):
         machine.emit("load", module, machine.name_of(arguments.node), inside=machine.inside(module))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from torchmedic.abstract.calls import AUTOCAST
+from torchmedic.abstract.decorators import AUTOCAST
 from torchmedic.abstract.registry import CLASSES, constructor, made, method
 from torchmedic.abstract.tables.backward import backward
 from torchmedic.abstract.values import (

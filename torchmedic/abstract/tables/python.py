@@ -312,6 +312,14 @@ def _nothing(machine: Machine, thing: Object, arguments: Arguments) -> Value:
     return Const(None)
 
 
+@function("builtins.delattr")
+def _delattr(machine: Machine, arguments: Arguments) -> Value:
+    name = arguments.get(1)
+    attribute = str(name.value) if isinstance(name, Const) else ""
+    machine.blurred(arguments.get(0) or Unknown(), ast.Attribute(ast.Constant(None), attribute))
+    return Const(None)
+
+
 @function("builtins.print", "builtins.setattr", "builtins.input", "builtins.open", "builtins.repr",
           "builtins.hash", "builtins.id", "builtins.format", "builtins.hasattr")  # fmt: skip
 def _print(machine: Machine, arguments: Arguments) -> Value:
@@ -321,6 +329,8 @@ def _print(machine: Machine, arguments: Arguments) -> Value:
         thing, name, value = arguments.args
         if isinstance(name, Const):
             machine.assign_attribute(thing, str(name.value), value)
+        elif isinstance(thing, Class):
+            machine.escape(thing, "setattr")
         if isinstance(thing, Object) and (thing.items or not isinstance(name, Const)):
             machine.blurred(thing)
         return Const(None)

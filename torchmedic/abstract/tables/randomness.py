@@ -3,6 +3,7 @@ https://docs.pytorch.org/docs/stable/notes/randomness.html"""
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
 from functools import lru_cache
@@ -48,7 +49,9 @@ SEEDLESS = frozenset(sys.stdlib_module_names) | {
     "seaborn", "tqdm", "wandb", "tensorboard", "tensorboardX", "PIL", "cv2", "timm", "einops", "torchmetrics",
     "torchsummary", "torchinfo", "datasets", "tokenizers", "yaml", "rich", "h5py", "nltk", "spacy",
 }  # fmt: skip
-_SEEDS = re.compile(r"seed|determinis|reproduc", re.I)
+_SEEDS = re.compile(
+    r"seed|determinis|reproduc|random_?state|^fix(ed)?_?(random|rand|rng|every|all)", re.I
+)
 _ASKS = re.compile(
     r"^_?(get|initial|add|parse|print|log|worker|init_fn)|worker|manual_seed$|^seed$", re.I
 )
@@ -82,7 +85,24 @@ def may_seed(name: str, is_method: bool) -> bool:
     return says or (not is_method and bool(_SETS_UP.match(last)))
 
 
-def note_unseen(machine: Notes, name: str, is_method: bool = False) -> None:
-    """A function whose code can't be read may seed: its name tells (`utils.seed_everything`, `setup(args)`)."""
-    if may_seed(name, is_method) and name not in FUNCTIONS:
+def _takes_seed(machine: Notes, name: str, arguments: Arguments) -> bool:
+    """`fix_everything(0)`: a statement of its own, with one integer, before any number is drawn."""
+    node = arguments.node
+    if not isinstance(node, ast.Call) or name.partition(".")[0] in SEEDLESS:
+        return False
+    given = constant(arguments.args[0]) if len(arguments.all()) == 1 and arguments.args else None
+    if type(given) is not int or not isinstance(machine.frame.source.parent(node), ast.Expr):
+        return False
+    return not any(event.kind == "draw" for event in machine.events)
+
+
+def note_unseen(machine: Notes, name: str, arguments: Arguments | None = None) -> None:
+    """A function whose code can't be read may seed: its name tells (`utils.seed_everything`, `setup(args)`), or its
+    argument. `arguments`: None for a method."""
+    is_method = arguments is None
+    if name in FUNCTIONS:
+        return
+    if may_seed(name, is_method) or (
+        arguments is not None and _takes_seed(machine, name, arguments)
+    ):
         machine.emit("seed", name=name, which="all", value=None, is_unseen=True)

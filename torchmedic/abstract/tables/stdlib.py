@@ -134,13 +134,31 @@ def _seed(which: str, *names: str) -> None:
         return Unknown(False)
 
 
-_seed("torch", "torch.manual_seed", "torch.random.manual_seed", "torch.seed")
+_seed("torch", "torch.manual_seed", "torch.random.manual_seed", "torch.seed", "torch.default_generator.manual_seed",
+      "torch.random.default_generator.manual_seed")  # fmt: skip
 _seed("cuda", "torch.cuda.manual_seed", "torch.cuda.manual_seed_all", "torch.mps.manual_seed")
 _seed("numpy", "numpy.random.seed")
 _seed("random", "random.seed")
 _seed("all", "torchmedic.seed_everything", "lightning.seed_everything", "pytorch_lightning.seed_everything", "transformers.set_seed",
       "transformers.enable_full_determinism", "accelerate.utils.set_seed", "lightning.fabric.seed_everything", "monai.utils.set_determinism",
       "fastai.basics.set_seed", "ignite.utils.manual_seed", "lightning_fabric.seed_everything")  # fmt: skip
+
+
+def _state(which: str, *names: str) -> None:
+    @function(*names)
+    def work(machine: Machine, arguments: Arguments) -> Value:
+        """The state that the generator has in this run, put back, fixes nothing."""
+        given = arguments.get(0)
+        if not getattr(given, "why", "").endswith(("get_rng_state", "get_state", "getstate")):
+            machine.emit("seed", which=which, value=None, is_unseen=True)
+        return Const(None)
+
+
+_state("torch", "torch.set_rng_state", "torch.random.set_rng_state", "torch.default_generator.set_state",
+       "torch.random.default_generator.set_state")  # fmt: skip
+_state("cuda", "torch.cuda.set_rng_state", "torch.cuda.set_rng_state_all")
+_state("numpy", "numpy.random.set_state")
+_state("random", "random.setstate")
 
 
 @function(

@@ -21,6 +21,7 @@ from torchmedic.abstract.tables.dtypes import (
 )
 from torchmedic.abstract.tables.events import constant, converted
 from torchmedic.abstract.tables.operation import Call, Untold, operation, with_strides_of
+from torchmedic.abstract.tables.overwriting import share_memory
 from torchmedic.abstract.values import (
     Arguments,
     Const,
@@ -91,7 +92,8 @@ def _detach(call: Call) -> Value:
         call.machine.set(tensor, "graph", False)
         call.machine.set(tensor, "reach", 0)
         call.machine.set(tensor, "cuts", cuts)
-    return same(call.machine, tensor, tensor.shape, **NO_GRAPH, cuts=cuts, is_leaf=True)
+    result = same(call.machine, tensor, tensor.shape, **NO_GRAPH, cuts=cuts, is_leaf=True)
+    return share_memory(call.machine, tensor, result)
 
 
 def _taken_out(machine: Machine, tensor: Tensor, arguments: Arguments) -> Value:

@@ -109,6 +109,17 @@ rule = Rule(
             help=_HELP_LIST,
         ),
         Variant(
+            "empty",
+            Text(
+                en="`{owner}` is called, but its class defines no method, so no `forward` either",
+                ko="`{owner}` 모듈을 호출하는데 클래스에 메서드가 하나도 없어 `forward`도 없습니다",
+            ),
+            help=Text(
+                en="Define `forward` in the class: it takes the inputs and returns the outputs.",
+                ko="클래스에 입력을 받아 출력을 돌려주는 `forward` 메서드를 정의하세요.",
+            ),
+        ),
+        Variant(
             "unnamed",
             Text(
                 en="a module is called whose class has no `forward`",
@@ -166,6 +177,8 @@ def forward_is_not_there(failure: Failure) -> Iterator[Diagnosis]:
         return
     found = _class(failure, owner)
     at, fixes, evidence = _change(found) if found else (None, (), ())
+    if found and at == Span(found.source.path, found.node.lineno) and not evidence:
+        reading = Reading(rule.variant("empty"), reading.facts)
     yield answer(rule, failure, reading, at, fixes, evidence)
 
 
@@ -215,11 +228,10 @@ def _change(defined: Defined) -> Change:
     misplaced = _misplaced(source, owner)
     if misplaced is not None:
         return misplaced
-    listed = Evidence(
-        _METHODS.fill(owner=owner.name, names=", ".join(f"`{n}`" for n in methods) or "-"),
-        Span(source.path, owner.lineno),
-    )
-    return Span(source.path, owner.lineno), (), (listed,)
+    at = Span(source.path, owner.lineno)
+    names = ", ".join(f"`{n}`" for n in methods)
+    listed = Evidence(_METHODS.fill(owner=owner.name, names=names), at)
+    return at, (), (listed,) if methods else ()
 
 
 def _meant(names: list[str]) -> str | None:
