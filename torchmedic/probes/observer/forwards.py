@@ -78,9 +78,7 @@ def _has_modes(module: Any) -> bool:
     nn = torch.nn
     if isinstance(module, nn.modules.dropout._DropoutNd):
         return bool(module.p)
-    if isinstance(module, nn.modules.batchnorm._BatchNorm):
-        return True
-    if isinstance(module, nn.modules.instancenorm._InstanceNorm):
+    if isinstance(module, nn.modules.batchnorm._NormBase):  # and InstanceNorm
         return bool(module.track_running_stats)
     return isinstance(module, nn.RNNBase) and bool(module.dropout) and module.num_layers > 1
 
