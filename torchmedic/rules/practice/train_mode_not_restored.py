@@ -11,7 +11,7 @@ from torchmedic.rules._clearing import called
 from torchmedic.rules._modes import restored
 from torchmedic.rules._order import Timeline, has_other_duties, timelines
 from torchmedic.rules._roles import places
-from torchmedic.rules._run import receiver
+from torchmedic.rules._run import callee, receiver
 
 rule = Rule(
     code="TM405",
@@ -263,7 +263,7 @@ def trained_in_evaluation_mode(run: Run) -> Iterator[Diagnosis]:
         if not active or not frozen or frozen[0].first < active[0].first:
             continue
         switch = frozen[0].eval_by[0]
-        name = receiver(switch)
+        name = callee(place.forwards[0].by[0]) or receiver(switch)
         if name:
             facts: dict[str, object] = {"model": name, "line": place.at.line}
             evidence = (Evidence(_FIRST, place.at), Evidence(_SWITCHED, switch.at))
