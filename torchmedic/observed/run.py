@@ -5,6 +5,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from torchmedic.observed.failure import Site
+from torchmedic.observed.run_numbers import (
+    Constant,
+    Dead,
+    Losses,
+    LossRun,
+    NotFinite,
+    Rates,
+    Silent,
+)
 
 
 class OptimizerRun(NamedTuple):
@@ -90,4 +99,11 @@ class Run(NamedTuple):
     optimizers: tuple[OptimizerRun, ...] = ()
     forwards: tuple[Forward, ...] = ()
     overfit: OverfitRun | None = None
+    losses: tuple[LossRun, ...] = ()
+    values: tuple[Losses, ...] = ()
+    rates: tuple[Rates, ...] = ()
+    not_finite: NotFinite | None = None
+    silent: tuple[Silent, ...] = ()
+    dead: tuple[Dead, ...] = ()
+    constant: tuple[Constant, ...] = ()
     is_over: bool = True  # False: asked while it was going on

@@ -33,6 +33,8 @@ class Recorder:
         self._watcher: _Watcher | None = None
         self._swapped: dict[str, tuple[FunctionType, CodeType, CodeType]] = {}  # …, its own, ours
         self._observer = observer
+        if observer is not None:
+            observer.now.made_by = self.made_by
         self._call: ModuleCallCode | None = None
         self._constructors: Constructors | None = None
         self._calls: FirstCalls | None = None

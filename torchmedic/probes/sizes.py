@@ -122,7 +122,7 @@ def _trial(root: Call, made_by: MadeBy | None, fake: bool) -> tuple[tuple[Module
     rows: list[Row] = []
     reason = ""
     try:
-        with _quiet(), undisturbed():
+        with quiet(), undisturbed():
             originals: dict[int, Any] = {}
             clone = stripped(root.module, converted, originals)
             args, kwargs = torch.utils._pytree.tree_map(converted, (root.args, dict(root.kwargs)))
@@ -241,7 +241,7 @@ def stripped(module: Any, converted: Callable[[Any], Any], originals: dict[int, 
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """What forward() prints a second time is nobody's business."""
     import logging
 

@@ -99,6 +99,22 @@ def name_of_loss(trace: Trace, loss: Event) -> str:
     )
 
 
+def classes_of(loss: Event) -> int | None:
+    tensor = getattr(loss.facts["input"], "tensor", None)
+    shape: tuple[int, ...] = tuple(tensor.shape) if tensor is not None else ()
+    return shape[1] if len(shape) > 1 and type(shape[1]) is int and shape[1] > 1 else None
+
+
+def is_weighted(trace: Trace, loss: Event) -> bool:
+    """With weights, or where the settings can't be read, no bound is told."""
+    made = loss.facts["made"]
+    source = trace.source_of(made if isinstance(made, type(loss.at)) else loss.at)
+    call = source.at(made, ast.Call) if isinstance(made, type(loss.at)) else call_of(source, loss)
+    if call is None or any(k.arg in ("weight", None) for k in call.keywords):
+        return True
+    return len(call.args) > (0 if isinstance(made, type(loss.at)) else 2)
+
+
 def given_to(call: ast.Call) -> ast.expr | None:
     """What an activation's call is applied to: `x` of `softmax(x)`, `x.softmax(1)` and `self.act(x)`."""
     first = argument(call, 0, "input")

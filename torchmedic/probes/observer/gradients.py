@@ -140,6 +140,11 @@ class Gradients(Watcher):
     def backward_ends(self, frame: FrameType) -> None:
         for state, before, calls in self._before:
             look = state.look()
+            if all(g is None for g, _ in look):  # the smallest ones take no part: look at others
+                optimizer = state.optimizer()
+                if optimizer is not None:
+                    state.choose(optimizer)
+                    look = state.look()
             if _is_same(before, look):
                 continue
             state.mark = look  # whoever changes them before the next backward pass clears them

@@ -61,6 +61,7 @@ class Observer:
         self._is_telling = False
         self._batches_left = 0
         self._told: dict[str, list[Handler]] = {}
+        self._told_between: dict[str, list[Handler]] = {}  # windows
         self.switch_calls: Callable[[bool], None] = lambda is_on: None
 
     # --- installing
@@ -71,10 +72,12 @@ class Observer:
         self._thread = threading.get_ident()
         names = [n for n in vars(Watcher) if not n.startswith("_") and n != "read"]
         for name in names:
-            self._told[name] = [
-                getattr(w, name)
-                for w in self.watchers
-                if getattr(type(w), name) is not getattr(Watcher, name)
+            overridden = [
+                w for w in self.watchers if getattr(type(w), name) is not getattr(Watcher, name)
+            ]
+            self._told[name] = [getattr(w, name) for w in overridden]
+            self._told_between[name] = [
+                getattr(w, name) for w in overridden if name not in w._in_windows
             ]
         optim = sys.modules["torch.optim.optimizer"]
         kind: Any = optim.Optimizer
@@ -209,7 +212,8 @@ class Observer:
             return
         self._is_telling = True  # what a watcher itself does is no event
         try:
-            for handler in self._told[name]:
+            told = self._told if self.now.is_open else self._told_between
+            for handler in told[name]:
                 handler(*details)
         except Exception as error:
             self._fail(error)

@@ -106,7 +106,7 @@ def _falls(losses: tuple[float, ...]) -> bool:
 
 def _trained(root: Any, loss: Any, steps: int, made: Any) -> tuple[float, ...]:
     """The losses, one for each step; fewer if time runs out."""
-    from torchmedic.probes.sizes import _quiet, stripped
+    from torchmedic.probes.sizes import quiet, stripped
 
     torch: Any = sys.modules["torch"]
     memo: dict[int, Any] = {}
@@ -127,7 +127,7 @@ def _trained(root: Any, loss: Any, steps: int, made: Any) -> tuple[float, ...]:
     function = getattr(torch.nn.functional, name)
     losses: list[float] = []
     end = time.monotonic() + MOST_SECONDS
-    with _quiet(), torch.enable_grad():
+    with quiet(), torch.enable_grad():
         for _ in range(steps):
             optimizer.zero_grad()
             value = function(clone(*inputs, **names), **others)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
+
+from torchmedic.observed import Site
 
 
 class Now:
@@ -16,6 +19,7 @@ class Now:
         self.forwards = 0  # root calls that were seen
         self.is_open = True  # in a window: all events are told
         self.pause: Callable[[bool], None] = lambda is_paused: None  # calls of modules are not seen
+        self.made_by: Callable[[Any], tuple[Site, ...]] = lambda module: ()  # its construction
         self._pass = 0
         self._iterator: weakref.ref[Any] | None = None
 
@@ -33,8 +37,20 @@ class Now:
         return self._pass
 
 
+@contextmanager
+def paused(now: Now) -> Iterator[None]:
+    """While a watcher runs a copy of a model."""
+    now.pause(True)
+    try:
+        yield
+    finally:
+        now.pause(False)
+
+
 class Watcher:
     """Overrides what it wants to be told. `frame` is the frame of the library's function that was called."""
+
+    _in_windows: frozenset[str] = frozenset()  # handlers that need no event between windows
 
     def __init__(self, now: Now) -> None:
         self.now = now

@@ -4,21 +4,25 @@ from collections.abc import Iterator
 
 from torchmedic.model import Diagnosis, Edit, Evidence, Fix, Rule, Severity, Text, Variant
 from torchmedic.observed import Source
+from torchmedic.observed.run import Run
 from torchmedic.observed.source import argument
 from torchmedic.observed.trace import Event, Trace
 from torchmedic.rules._activations import (
     Activation,
     activations,
     call_of,
+    classes_of,
     deleted,
     given_to,
     is_simple,
+    is_weighted,
     losses_of,
     name_of_loss,
     of_loss,
     taken_out,
     without_layer,
 )
+from torchmedic.rules._loss_inputs import activation_of, seen
 
 # A log_softmax before the cross entropy changes nothing: applied to its own result, it gives that result.
 _APPLIES = {
@@ -268,11 +272,21 @@ def doubled(trace: Trace) -> Iterator[Diagnosis]:
         yield _told(trace, loss, one)
 
 
+@rule.on(Run)
+def doubled_in_run(run: Run) -> Iterator[Diagnosis]:
+    for loss in seen(run, "cross_entropy", "binary_cross_entropy_with_logits"):
+        data, kind = loss.run, _APPLIES.get(loss.kind)
+        one = activation_of(loss) if data.activation == kind else None
+        is_sure = 0 < data.looked == (data.sums_to_one if kind == "softmax" else data.in_unit)
+        if one is not None and is_sure:
+            yield _told(loss.trace, loss.event, one)
+
+
 def _told(trace: Trace, loss: Event, one: Activation) -> Diagnosis:
     facts: dict[str, object] = {"activation": one.kind, "loss": name_of_loss(trace, loss)}
-    classes = _classes(loss)
+    classes = classes_of(loss)
     name = "plain"
-    if not _is_weighted(trace, loss):
+    if not is_weighted(trace, loss):
         if one.kind == "sigmoid" and loss.facts["loss"] == "BCEWithLogitsLoss":
             facts["floor"], name = f"{math.log(2):.2f}", "sigmoid"
         elif one.kind == "softmax" and classes:
@@ -297,22 +311,6 @@ def _told(trace: Trace, loss: Event, one: Activation) -> Diagnosis:
 def _shown(trace: Trace, loss: Event) -> str:
     call = call_of(trace.source_of(loss.at), loss)
     return ast.unparse(call.func) + "(…)" if call is not None else str(loss.facts["loss"])
-
-
-def _classes(loss: Event) -> int | None:
-    tensor = getattr(loss.facts["input"], "tensor", None)
-    shape: tuple[int, ...] = tuple(tensor.shape) if tensor is not None else ()
-    return shape[1] if len(shape) > 1 and type(shape[1]) is int and shape[1] > 1 else None
-
-
-def _is_weighted(trace: Trace, loss: Event) -> bool:
-    """With weights, or where the settings can't be read, no bound is told."""
-    made = loss.facts["made"]
-    source = trace.source_of(made if isinstance(made, type(loss.at)) else loss.at)
-    call = source.at(made, ast.Call) if isinstance(made, type(loss.at)) else call_of(source, loss)
-    if call is None or any(k.arg in ("weight", None) for k in call.keywords):
-        return True
-    return len(call.args) > (0 if isinstance(made, type(loss.at)) else 2)
 
 
 def _fix(trace: Trace, loss: Event, one: Activation) -> Fix | None:

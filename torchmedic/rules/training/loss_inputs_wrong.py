@@ -3,6 +3,7 @@ from collections.abc import Iterator
 
 from torchmedic.model import Diagnosis, Edit, Evidence, Fix, Rule, Severity, Span, Text, Variant
 from torchmedic.observed import Source
+from torchmedic.observed.run import Run
 from torchmedic.observed.source import argument
 from torchmedic.observed.trace import Event, Trace
 from torchmedic.rules._activations import (
@@ -15,6 +16,7 @@ from torchmedic.rules._activations import (
     renamed,
     with_method,
 )
+from torchmedic.rules._loss_inputs import Seen, activation_of, seen
 
 _LOGS = ("NLLLoss", "KLDivLoss", "CTCLoss")
 _INSTEAD = {
@@ -222,26 +224,44 @@ def wrong_inputs(trace: Trace) -> Iterator[Diagnosis]:
         name = _mistake(loss)
         if name is None:
             continue
-        one = of_loss(trace, loss, known)
-        at, fix = _mend(trace, loss, one)
-        if at in told:
-            continue
-        told.add(at)
-        evidence: tuple[Evidence, ...] = ()
-        if at != loss.at:
-            source = trace.source_of(loss.at)
-            text = Text(en="it is called in `{code}`", ko="`{code}` 안에서 호출합니다")
-            node = source.at(loss.at, ast.expr)
-            shown = source.code(node).split("\n")[0] if node is not None else ""
-            evidence = (Evidence(text.fill(code=shown), loss.at),)
-        yield Diagnosis(
-            rule,
-            at,
-            {"loss": name_of_loss(trace, loss)},
-            evidence,
-            (fix,) if fix else (),
-            variant=rule.variant(name) if name else None,
-        )
+        found = _told(trace, loss, of_loss(trace, loss, known), name)
+        if found.at not in told:
+            told.add(found.at)
+            yield found
+
+
+@rule.on(Run)
+def wrong_inputs_in_run(run: Run) -> Iterator[Diagnosis]:
+    for loss in seen(run, "nll_loss", "kl_div"):
+        name = _mistake(loss.event) if _is_certain(loss) else None
+        if name is not None:
+            yield _told(loss.trace, loss.event, activation_of(loss), name)
+
+
+def _is_certain(loss: Seen) -> bool:
+    """In every look a value was above 0, which no log-probability is, or all were probabilities."""
+    data = loss.run
+    count = data.sums_to_one if data.activation == "softmax" else data.above_zero
+    return 0 < data.looked == count and not data.is_log and not data.is_log_target
+
+
+def _told(trace: Trace, loss: Event, one: Activation | None, name: str) -> Diagnosis:
+    at, fix = _mend(trace, loss, one)
+    evidence: tuple[Evidence, ...] = ()
+    if at != loss.at:
+        source = trace.source_of(loss.at)
+        text = Text(en="it is called in `{code}`", ko="`{code}` 안에서 호출합니다")
+        node = source.at(loss.at, ast.expr)
+        shown = source.code(node).split("\n")[0] if node is not None else ""
+        evidence = (Evidence(text.fill(code=shown), loss.at),)
+    return Diagnosis(
+        rule,
+        at,
+        {"loss": name_of_loss(trace, loss)},
+        evidence,
+        (fix,) if fix else (),
+        variant=rule.variant(name) if name else None,
+    )
 
 
 def _mistake(loss: Event) -> str | None:

@@ -13,9 +13,11 @@ from torchmedic.model import (
     show_value,
 )
 from torchmedic.observed import Source
+from torchmedic.observed.run import Run
 from torchmedic.observed.source import argument
 from torchmedic.observed.trace import Event, Trace
 from torchmedic.rules._activations import call_of, name_of_loss, with_method
+from torchmedic.rules._loss_inputs import seen
 
 rule = Rule(
     code="TM323",
@@ -162,6 +164,15 @@ def spread(trace: Trace) -> Iterator[Diagnosis]:
             continue  # all pairs of two data columns may be meant
         told.add(event.at)
         yield _told(trace, event, str(side))
+
+
+@rule.on(Run)
+def spread_in_run(run: Run) -> Iterator[Diagnosis]:
+    for loss in seen(run, "mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"):
+        shapes = [t.shape for t in (loss.run.input, loss.run.target) if t is not None]
+        if loss.run.columns * 2 > loss.run.calls and len({len(s) for s in shapes}) == 2:
+            side = "input" if len(shapes[0]) > len(shapes[1]) else "target"
+            yield _told(loss.trace, loss.event, side)
 
 
 def _told(trace: Trace, event: Event, side: str) -> Diagnosis:

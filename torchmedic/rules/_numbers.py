@@ -1,0 +1,69 @@
+"""What the numbers of a run say for certain: a loss that runs away, a program that handles infinities itself."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import NamedTuple
+
+from torchmedic.observed import Site, load
+from torchmedic.observed.run import Run
+from torchmedic.observed.run_numbers import Losses, Rates
+
+FEWEST = 10  # finite losses
+GROWTH = 1e6  # the last against the first
+SMALLEST = 1e-3  # first loss: smaller ones make any ratio
+LAST = 8  # losses, each of them RISING times the one before
+RISING = 1.5
+FEWEST_STEEP = 5  # finite losses, each of them STEEP times the one before
+STEEP = 3.0
+
+
+class Divergence(NamedTuple):
+    losses: Losses
+    rates: Rates
+    first: float
+    last: float
+    steps: int
+    is_over: bool  # it ended in NaN or infinity
+
+
+def divergence(run: Run) -> Divergence | None:
+    """One optimizer, one loss, and that grew without an end. Several of them may pull against each other."""
+    stepped = [r for r in run.rates if r.steps]
+    losses = [v for v in run.values if len(v.values) >= FEWEST_STEEP]
+    if len(stepped) != 1 or len(losses) != 1 or len(run.values) != 1:
+        return None
+    [rates], [one] = stepped, losses
+    if rates.owner or one.owner or not rates.is_torch or not rates.made_by:
+        return None
+    values = [v.value for v in one.values]
+    end = next((i for i, v in enumerate(values) if not math.isfinite(v)), len(values))
+    finite, rest = values[:end], values[end:]
+    if any(map(math.isfinite, rest)) or not (_is_steep(finite, rest) or _is_rising(finite)):
+        return None
+    step = one.values[end - 1].step + 1
+    return Divergence(one, rates, finite[0], finite[-1], step, bool(rest))
+
+
+def _is_steep(finite: list[float], rest: list[float]) -> bool:
+    return len(finite) >= FEWEST_STEEP and bool(rest) and _grows(finite, STEEP)
+
+
+def _is_rising(finite: list[float]) -> bool:
+    """Without an end in infinity, only a factor in every step tells: returns of longer games grow too."""
+    if len(finite) < FEWEST:
+        return False
+    first, last = abs(finite[0]), abs(finite[-1])
+    is_far = first >= SMALLEST and last >= GROWTH * first
+    return is_far and _grows(finite[-LAST:], RISING)
+
+
+def _grows(values: list[float], factor: float) -> bool:
+    return all(abs(b) > factor * abs(a) for a, b in pairwise(values))
+
+
+def scales_gradients(by: tuple[Site, ...]) -> bool:
+    """True if a file on the way to this place scales losses: infinite gradients are part of that."""
+    sources = [load(site.at.path) for site in by]
+    return any(s is None or "scaler" in s.text.lower() for s in sources)
