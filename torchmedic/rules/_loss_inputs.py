@@ -25,6 +25,7 @@ _CLASSES = {
     "smooth_l1_loss": "SmoothL1Loss",
     "huber_loss": "HuberLoss",
     "kl_div": "KLDivLoss",
+    "ctc_loss": "CTCLoss",
 }
 _NAMES = {
     "softmax": ("softmax", "Softmax"),

@@ -33,6 +33,7 @@ LOSSES = (
     "smooth_l1_loss",
     "huber_loss",
     "kl_div",
+    "ctc_loss",
 )
 Handler = Callable[..., None]
 

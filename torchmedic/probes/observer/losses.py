@@ -44,9 +44,10 @@ _SUSPECT = {
     "cross_entropy": "softmax",
     "nll_loss": "softmax",
     "kl_div": "softmax",
+    "ctc_loss": "softmax",
     "binary_cross_entropy_with_logits": "sigmoid",
 }
-_LOGS = ("nll_loss", "kl_div")  # whose values tell what they are
+_LOGS = ("nll_loss", "kl_div", "ctc_loss")  # whose values tell what they are
 _ENTRY = re.compile(r'\s*File "(.*)", line (\d+), in (.*)')
 
 
@@ -86,8 +87,8 @@ class LossInputs(Watcher):
             self._root = weakref.ref(module)
 
     def lost(self, name: str, names: Mapping[str, Any], frame: FrameType) -> None:
-        given: Any = names.get("input")
-        target: Any = names.get("target")
+        given: Any = names.get("input", names.get("log_probs"))
+        target: Any = names.get("target", names.get("targets"))
         if not is_plain(given) or not is_plain(target) or not given.requires_grad:
             return
         place = self._place(name, names, frame)

@@ -232,7 +232,7 @@ def wrong_inputs(trace: Trace) -> Iterator[Diagnosis]:
 
 @rule.on(Run)
 def wrong_inputs_in_run(run: Run) -> Iterator[Diagnosis]:
-    for loss in seen(run, "nll_loss", "kl_div"):
+    for loss in seen(run, "nll_loss", "kl_div", "ctc_loss"):
         name = _mistake(loss.event) if _is_certain(loss) else None
         if name is not None:
             yield _told(loss.trace, loss.event, activation_of(loss), name)
