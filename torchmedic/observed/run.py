@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from torchmedic.observed.failure import Site
+from torchmedic.observed.run_memory import Clip, Freezing, Holder, ScheduleRun, Unheld
 
 
 class OptimizerRun(NamedTuple):
@@ -90,4 +91,9 @@ class Run(NamedTuple):
     optimizers: tuple[OptimizerRun, ...] = ()
     forwards: tuple[Forward, ...] = ()
     overfit: OverfitRun | None = None
+    holders: tuple[Holder, ...] = ()
+    unheld: tuple[Unheld, ...] = ()
+    schedules: tuple[ScheduleRun, ...] = ()
+    clips: tuple[Clip, ...] = ()
+    freezings: tuple[Freezing, ...] = ()
     is_over: bool = True  # False: asked while it was going on

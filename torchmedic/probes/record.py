@@ -145,6 +145,7 @@ class Recorder:
         if self._swapped:
             self._await_compile(torch, names["_torchmedic_is_compiling"] is bool)
         if self._observer is not None:
+            self._observer.now.constructors = lambda: self._constructors
             self._observer.install()
         return True
 
