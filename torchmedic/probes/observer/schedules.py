@@ -8,7 +8,7 @@ from types import FrameType
 from typing import Any
 
 from torchmedic.observed.run_memory import ScheduleRun
-from torchmedic.probes.observer.stack import Call, sites, user_calls
+from torchmedic.probes.observer.stack import Call, sites, user_call, user_calls
 from torchmedic.probes.observer.watcher import Now, Watcher
 
 MOST = 64
@@ -54,8 +54,7 @@ class Schedules(Watcher):
         if not self.now.is_open:
             return
         known.has_epoch |= has_epoch
-        calls = user_calls(frame)
-        known.calls += bool(calls) and calls[:1] == known.by[:1]
+        known.calls += (user_call(frame),) == known.by[:1]
         optimizer = known.optimizer
         if optimizer not in self._stepped and self._made.get(optimizer) == self._backwards:
             known.early += 1
