@@ -26,6 +26,9 @@ from torchmedic.abstract.values import (
 NAMED = ("eval", "train", "zero_grad", "step", "backward")
 REPORTING = ("add_", "log", "info", "debug", "warning", "write", "set_", "format", "print", "plot", "scatter", "line",
              "watch", "summary", "append", "title", "text", "bar", "hist")  # fmt: skip
+# What is written where `requires_grad` of a parameter is meant.
+FREEZING = ("requires_grad", "require_grad", "requires_grads", "require_grads", "required_grad", "requires_gradient",
+            "requires_gradients", "require_gradient", "requiresgrad", "requries_grad", "require_gradients")  # fmt: skip
 LIBRARIES = ("torch.", "torchvision.", "numpy.", "builtins.", "math.")
 
 
@@ -73,6 +76,8 @@ class Order(Modules):
         elif name == "training" and self.is_module(thing):
             self.set(thing, "training", self.truth(value))
             return
+        if name in FREEZING and isinstance(value, Const) and value.value is False:
+            self._note_freezing(thing, name)
         super().assign_attribute(thing, name, value)
 
     def _note_replaced(self, thing: Value, name: str) -> None:
@@ -84,6 +89,13 @@ class Order(Modules):
             held = thing.attributes.get(name) or thing.state.get("parameters", {}).get(name)
         if isinstance(held, Tensor) and held.is_parameter:
             note_overwritten(self, held)
+
+    def _note_freezing(self, thing: Value, name: str) -> None:
+        """An attribute that autograd doesn't know, set on a parameter or on a module."""
+        if isinstance(thing, Tensor) and name != "requires_grad":
+            self.emit("freeze", thing, name, holds=thing.owners or None, of="parameter")
+        elif isinstance(thing, Object) and self.is_module(thing) and name not in thing.attributes:
+            self.emit("freeze", thing, name, of="module")
 
     # --- statements without an effect
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from torchmedic.observed.failure import Site
+from torchmedic.observed.run_memory import Clip, Freezing, Holder, ScheduleRun, Unheld
 from torchmedic.observed.run_numbers import (
     Constant,
     Dead,
@@ -106,4 +107,9 @@ class Run(NamedTuple):
     silent: tuple[Silent, ...] = ()
     dead: tuple[Dead, ...] = ()
     constant: tuple[Constant, ...] = ()
+    holders: tuple[Holder, ...] = ()
+    unheld: tuple[Unheld, ...] = ()
+    schedules: tuple[ScheduleRun, ...] = ()
+    clips: tuple[Clip, ...] = ()
+    freezings: tuple[Freezing, ...] = ()
     is_over: bool = True  # False: asked while it was going on

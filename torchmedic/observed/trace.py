@@ -22,6 +22,7 @@ Kind = Literal[
     "draw",  # random numbers
     "escape",  # an object, a result or a sum is handed to code that can't be seen
     "eval",
+    "freeze",  # an attribute that autograd doesn't know is set to False; `of`: "parameter" or "module"
     "fit",  # a layer's call, with what of its input fits
     "hook",  # the user has it called during a pass or a step; `holds`: ids of what it is registered on, None if unknown
     "load",

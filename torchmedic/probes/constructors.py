@@ -133,6 +133,16 @@ class Constructors:
             for raw in sites[1]
         )
 
+    def count(self) -> int:
+        return len(self._sites)
+
+    def order_of(self, module: object) -> int:
+        """A number that no module made later falls below, unless it took over the id of a dead one; -1: not seen."""
+        sites = self._sites.get(id(module))
+        if sites is None or sites[0]() is not module:
+            return -1
+        return list(self._sites).index(id(module))
+
     def _prune(self) -> bool:
         """Forgets dead modules; False if nearly all of them are alive."""
         self._sites = {k: v for k, v in self._sites.items() if v[0]() is not None}

@@ -33,8 +33,6 @@ class Recorder:
         self._watcher: _Watcher | None = None
         self._swapped: dict[str, tuple[FunctionType, CodeType, CodeType]] = {}  # …, its own, ours
         self._observer = observer
-        if observer is not None:
-            observer.now.made_by = self.made_by
         self._call: ModuleCallCode | None = None
         self._constructors: Constructors | None = None
         self._calls: FirstCalls | None = None
@@ -147,6 +145,7 @@ class Recorder:
         if self._swapped:
             self._await_compile(torch, names["_torchmedic_is_compiling"] is bool)
         if self._observer is not None:
+            self._observer.now.constructors = lambda: self._constructors
             self._observer.install()
         return True
 

@@ -90,7 +90,7 @@ def _hidden(training: Training, hidden: Hidden) -> Missing | None:
     if made is None or source is None or (hidden.items < 2 and hidden.kind in _CONTAINERS):
         return None
     owner = next((c for c in source.nodes(ast.ClassDef) if c.name == hidden.owner), None)
-    values = list(_assigned(owner, hidden.attribute)) if owner is not None else []
+    values = list(assigned(owner, hidden.attribute)) if owner is not None else []
     if len(values) != 1 or owner is None or "_modules" in source.code(owner):
         return None
     node = values[0]
@@ -105,7 +105,7 @@ def _hidden(training: Training, hidden: Hidden) -> Missing | None:
     return Missing(form, source, node, made, hidden.attribute, "tensor")
 
 
-def _assigned(owner: ast.ClassDef, attribute: str) -> Iterator[ast.expr]:
+def assigned(owner: ast.ClassDef, attribute: str) -> Iterator[ast.expr]:
     """The values that methods of the class give to `self.attribute`."""
     for node in ast.walk(owner):
         targets = node.targets if isinstance(node, ast.Assign) else []

@@ -10,6 +10,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 from torchmedic.observed.run import Forward
+from torchmedic.probes.observer.nodes import kept
 from torchmedic.probes.observer.stack import Call, owner_of, sites, user_calls
 from torchmedic.probes.observer.watcher import Now, Watcher
 
@@ -24,10 +25,11 @@ class Place:
 
     __slots__ = (
         "by", "calls", "consumed", "eval_by", "first", "flowed", "frozen", "graph_bytes", "in_training", "is_dropped", "later", "layers",
-        "loader", "looked", "meant", "most", "owner", "root", "row", "step", "tags", "with_grad",
+        "loader", "looked", "meant", "most", "owner", "root", "row", "site", "step", "tags", "with_grad",
     )  # fmt: skip
 
-    def __init__(self, root: _Root, loader: int, first: int) -> None:
+    def __init__(self, root: _Root, loader: int, first: int, site: tuple[int, int, int]) -> None:
+        self.site = site
         self.root = root
         self.loader = loader
         self.first = first
@@ -110,6 +112,7 @@ class Forwards(Watcher):
         self._made = 0
         self.places: dict[tuple[int, int, int, int], Place] = {}
         self._codes: dict[int, CodeType] = {}  # held, so that their ids stay their own
+        self._weights: dict[tuple[int, int, int], int] = {}  # bytes of one result's graph
         # The weak reference keeps the address of a freed storage from being used again.
         self._results: OrderedDict[int, tuple[Any, Place]] = OrderedDict()
         self._running: list[tuple[int, Place]] = []
@@ -192,12 +195,20 @@ class Forwards(Watcher):
             with_node.grad_fn.register_prehook(tag)
             place.tags = [ref for ref in place.tags if _is_waiting(ref)][-MOST_TAGS:]
             place.tags.append(weakref.ref(tag))
+            if place.graph_bytes is None and place.row == 2 and not self.now.has_saved_hooks:
+                self._weigh(place, with_node.grad_fn)
         tensor = with_node if with_node is not None else next(iter(found), None)
         address = _storage(tensor) if tensor is not None else 0
         if tensor is not None and address:
             self._results[address] = _weak(tensor), place
             if len(self._results) > RESULTS:
                 self._results.popitem(last=False)
+
+    def _weigh(self, place: Place, node: Any) -> None:
+        """Once for a call site: where a second call comes before a step, results may be there for no backward pass."""
+        if place.site not in self._weights:
+            self._weights[place.site] = kept(node).bytes
+        place.graph_bytes = self._weights[place.site]
 
     def _place(self, root: _Root, frame: FrameType) -> Place | None:
         caller = frame.f_back
@@ -210,7 +221,7 @@ class Forwards(Watcher):
             if len(self.places) >= MOST_SITES:
                 return None
             self._codes[id(code)] = code
-            place = self.places[key] = Place(root, loader, self.now.forwards)
+            place = self.places[key] = Place(root, loader, self.now.forwards, key[:3])
             place.by = user_calls(caller)
             place.owner = owner_of(caller)
             place.is_dropped = _drops(code, lasti)

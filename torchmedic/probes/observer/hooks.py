@@ -115,6 +115,15 @@ class Observer:
         self._splice(hot, kind.zero_grad, "_torchmedic_zero_grad(self)", self._zero_grad)
         clear = "_torchmedic_module_zero_grad(self)"
         self._splice(hot, torch.nn.Module.zero_grad, clear, self._module_zero_grad)
+        saving = graph.saved_tensors_hooks.__enter__
+        self._splice(cold, saving, "_torchmedic_saving()", self._saving)
+        schedules: Any = sys.modules["torch.optim.lr_scheduler"]
+        for kind in (schedules.LRScheduler, schedules.CosineAnnealingWarmRestarts):
+            self._splice(cold, kind.step, "_torchmedic_scheduled(self, epoch)", self._scheduled)
+        clipping: Any = sys.modules["torch.nn.utils.clip_grad"]
+        for name in ("clip_grad_norm_", "clip_grad_value_"):
+            function = getattr(clipping, name, None)
+            self._splice(hot, function, "None", None, "_torchmedic_clipped", self._clipped)
         for name in LOSSES:
             enter = f"_torchmedic_loss({name!r}, locals())"
             self._splice(hot, getattr(functional, name, None), enter, self._lost)
@@ -249,6 +258,25 @@ class Observer:
 
     def _backward_ends(self, result: Any) -> Any:
         self._tell("backward_ends", sys._getframe(1))
+        return result
+
+    def _saving(self) -> None:
+        self.now.has_saved_hooks = True
+
+    def _scheduled(self, scheduler: Any, epoch: Any) -> None:
+        frame = sys._getframe(1)
+        above = frame.f_back
+        if above is not None and above.f_code.co_filename != frame.f_code.co_filename:
+            self._tell("scheduler_step", scheduler, epoch is not None, frame)
+
+    def _clipped(self, result: Any) -> Any:
+        frame = sys._getframe(1)
+        names = frame.f_locals
+        held, limit = names.get("parameters"), names.get("max_norm", names.get("clip_value"))
+        is_limit = isinstance(limit, (int, float)) and limit != float("inf")
+        if is_limit and names.get("grads"):
+            known = held if isinstance(held, list) else []
+            self._tell("clipped", frame.f_code.co_name, known, frame)
         return result
 
     def _zero_grad(self, optimizer: Any) -> None:

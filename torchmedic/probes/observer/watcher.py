@@ -19,7 +19,9 @@ class Now:
         self.forwards = 0  # root calls that were seen
         self.is_open = True  # in a window: all events are told
         self.pause: Callable[[bool], None] = lambda is_paused: None  # calls of modules are not seen
-        self.made_by: Callable[[Any], tuple[Site, ...]] = lambda module: ()  # its construction
+        # The program has hooks on saved tensors: reading one would run its code.
+        self.has_saved_hooks = False
+        self.constructors: Callable[[], Any] = lambda: None  # which modules were made, and where
         self._pass = 0
         self._iterator: weakref.ref[Any] | None = None
 
@@ -28,6 +30,21 @@ class Now:
         if number != self._pass or self._iterator is None or self._iterator() is not iterator:
             self._pass = number
             self._iterator = weakref.ref(iterator) if number else None
+
+    def modules_made(self) -> int:
+        """How many modules had been made; 0 if that isn't known."""
+        found = self.constructors()
+        return int(found.count()) if found is not None else 0
+
+    def order_of(self, module: Any) -> int:
+        """Which one it was, from 0; -1 if it wasn't seen."""
+        found = self.constructors()
+        return int(found.order_of(module)) if found is not None else -1
+
+    def made_by(self, module: Any) -> tuple[Site, ...]:
+        """The call that constructed the module, then those around it; empty if it wasn't seen."""
+        found = self.constructors()
+        return tuple(found.made_by(module)) if found is not None else ()
 
     @property
     def loader(self) -> int:
@@ -94,7 +111,14 @@ class Watcher:
     def mode_set(self, module: Any, mode: bool, frame: FrameType) -> None:
         """`train()` or `eval()`, not told again for the children. Told always."""
 
-    def scheduler_step(self, scheduler: Any, frame: FrameType) -> None: ...
+    def scheduler_step(self, scheduler: Any, has_epoch: bool, frame: FrameType) -> None:
+        """`step()` of a learning rate scheduler, called by the program and not by another one. Told always."""
+
+    def clipped(self, function: str, parameters: Any, frame: FrameType) -> None:
+        """`clip_grad_norm_` or `clip_grad_value_` has clipped gradients to a finite limit. Only in windows.
+
+        `parameters`: a list of those that were clipped, empty where it can't be known.
+        """
 
     def seeded(self, generator: str, frame: FrameType) -> None: ...
 

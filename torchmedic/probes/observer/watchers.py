@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from torchmedic.probes.observer.clipping import Clipping
 from torchmedic.probes.observer.forwards import Forwards
 from torchmedic.probes.observer.gradients import Gradients
+from torchmedic.probes.observer.holders import Holders
 from torchmedic.probes.observer.inputs import Inputs
 from torchmedic.probes.observer.learning import Learning
+from torchmedic.probes.observer.leaves import Leaves
 from torchmedic.probes.observer.losses import LossInputs
 from torchmedic.probes.observer.root_calls import RootCalls
+from torchmedic.probes.observer.schedules import Schedules
 from torchmedic.probes.observer.values import Values
 from torchmedic.probes.observer.watcher import Now, Watcher
 
@@ -15,8 +19,19 @@ from torchmedic.probes.observer.watcher import Now, Watcher
 def every_watcher(now: Now, overfit: int = 0) -> list[Watcher]:
     """`overfit`: how often one batch is to be repeated; 0: not at all."""
     calls = RootCalls(now)
-    numbers: list[Watcher] = [LossInputs(now), Values(now, calls), Learning(now, calls)]
-    found: list[Watcher] = [Gradients(now), Forwards(now), calls, *numbers, Inputs(now)]
+    found: list[Watcher] = [
+        Gradients(now),
+        Forwards(now),
+        calls,
+        LossInputs(now),
+        Values(now, calls),
+        Learning(now, calls),
+        Inputs(now),
+        Holders(now),
+        Leaves(now),
+        Schedules(now),
+        Clipping(now),
+    ]
     if overfit:
         from torchmedic.probes.observer.overfit import Overfit
 

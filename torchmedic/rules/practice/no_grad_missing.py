@@ -6,6 +6,7 @@ from torchmedic.model import Diagnosis, Evidence, Rule, Severity, Text, Variant
 from torchmedic.observed.run import Run
 from torchmedic.observed.trace import Trace
 from torchmedic.rules._clearing import called
+from torchmedic.rules._growing import shown
 from torchmedic.rules._modes import entered, without_gradients
 from torchmedic.rules._order import has_other_duties, timelines, with_graphs
 from torchmedic.rules._roles import places
@@ -243,14 +244,23 @@ _SEEN = Text(
 )
 
 
+_BYTES = Text(
+    en="the graph of one batch keeps {bytes} that nothing reads",
+    ko="배치 하나의 그래프가 아무도 읽지 않는 {bytes} 분량을 붙잡습니다",
+)
+
+
 @rule.on(Run)
 def graph_was_recorded(run: Run) -> Iterator[Diagnosis]:
     for place in places(run, "evaluate"):
         name = callee(place.forwards[0].by[0])
         if name and place.calls > 1 and all(f.with_grad == f.calls for f in place.forwards):
             facts = {"model": name, "line": place.at.line}
-            seen = Evidence(_SEEN.fill(calls=place.calls), place.at)
-            yield Diagnosis(rule, place.at, facts, (seen,))
+            evidence = [Evidence(_SEEN.fill(calls=place.calls), place.at)]
+            sizes = [f.graph_bytes for f in place.forwards if f.graph_bytes]
+            if sizes:
+                evidence.append(Evidence(_BYTES.fill(bytes=shown(max(sizes)))))
+            yield Diagnosis(rule, place.at, facts, tuple(evidence))
 
 
 @rule.on(Trace)

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 
 from torchmedic.model import Diagnosis, Evidence, Fix, Rule, Severity, Span, Text, Variant
 from torchmedic.observed import Source
+from torchmedic.observed.run import Run
 from torchmedic.observed.source import argument
 from torchmedic.observed.trace import Event, Trace
+from torchmedic.rules._growing import growths
 from torchmedic.rules._order import Timeline, has_other_duties, numbers, timelines, with_graphs
 from torchmedic.rules._statements import statement_at
 from torchmedic.rules._sums import kept
@@ -94,6 +96,27 @@ rule = Rule(
             Text(
                 en="the list `{total}` keeps the graph of every pass of the loop in line {loop}",
                 ko="`{total}` 리스트가 {loop}번 줄 반복문의 모든 그래프를 붙잡고 있습니다",
+            ),
+        ),
+        Variant(
+            "state",
+            Text(
+                en="`{total}` is computed from its own past: {steps} steps and no `detach()`",
+                ko="`{total}` 값이 `detach()` 없이 지난 {steps}단계의 자기 값에서 계산됩니다",
+            ),
+            Text(
+                en="""
+                A state that goes from step to step has all its earlier steps in its graph. With `retain_graph=True` every
+                backward pass goes through all of them again: memory and time grow with every step.
+                """,
+                ko="""
+                단계에서 단계로 넘기는 상태의 그래프에는 지난 단계가 모두 들어 있습니다. `retain_graph=True`를 쓰면 역전파가
+                매번 그 전부를 다시 지나가므로 메모리와 시간이 단계마다 늘어납니다.
+                """,
+            ),
+            Text(
+                en="Cut it where a step begins: `{total} = {total}.detach()`; drop `retain_graph=True`.",
+                ko="단계를 시작할 때 `{total} = {total}.detach()`로 끊고 `retain_graph=True`를 빼세요.",
             ),
         ),
     ),
@@ -199,6 +222,21 @@ _BACKWARD = Text(
 _LOOP = Text(en="each pass adds a graph", ko="반복마다 그래프가 하나씩 늘어납니다")
 _ITEM = Text(en="add the number: `.item()`", ko="`.item()`으로 숫자를 더하기")
 _DETACH = Text(en="keep it without its graph: `.detach()`", ko="`.detach()`로 그래프 없이 남기기")
+
+
+@rule.on(Run)
+def grew(run: Run) -> Iterator[Diagnosis]:
+    for one in growths(run):
+        added = one.added
+        where = _origin(one.trace, added) if one.form != "state" else None
+        facts: dict[str, object] = {"total": added.name, "loop": one.loop.line, "steps": one.steps}
+        yield Diagnosis(
+            rule,
+            where[1] if where else added.at,
+            facts,
+            one.evidence,
+            variant=rule.variant(one.form) if one.form != "sum" else None,
+        )
 
 
 @rule.on(Trace)

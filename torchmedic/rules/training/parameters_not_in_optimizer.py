@@ -3,9 +3,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from torchmedic.model import Diagnosis, Evidence, Rule, Severity, Text, Variant
+from torchmedic.observed.run import Run
 from torchmedic.observed.trace import Trace
 from torchmedic.rules._held import Missing, fixes, missing
 from torchmedic.rules._reach import trainings
+from torchmedic.rules._unheld import unheld
 
 rule = Rule(
     code="TM328",
@@ -253,6 +255,20 @@ rule = Rule(
 )
 
 _MADE = Text(en="takes the parameters here", ko="여기서 파라미터를 가져갑니다")
+
+
+_SEEN = Text(
+    en="{parameters} numbers got gradients; no optimizer held them, and they kept their values",
+    ko="숫자 {parameters}개가 기울기를 받았지만 어떤 옵티마이저에도 없고 값이 그대로입니다",
+)
+
+
+@rule.on(Run)
+def were_never_stepped(run: Run) -> Iterator[Diagnosis]:
+    for one, parameters in unheld(run):
+        seen = Evidence(_SEEN.fill(parameters=f"{parameters:,}"))
+        told = _told(one)
+        yield told._replace(evidence=(seen, *told.evidence))
 
 
 @rule.on(Trace)

@@ -3,8 +3,11 @@ from collections.abc import Iterator
 
 from torchmedic.model import Diagnosis, Edit, Evidence, Fix, Rule, Severity, Span, Text
 from torchmedic.observed import Source
+from torchmedic.observed.run import Run
 from torchmedic.observed.trace import Event, Trace
 from torchmedic.rules._activations import deleted
+from torchmedic.rules._run import event as event_at
+from torchmedic.rules._run import loop_around, receiver
 
 rule = Rule(
     code="TM325",
@@ -127,6 +130,36 @@ rule = Rule(
     ),
     links=("https://docs.pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate",),
 )
+
+
+_EARLY = Text(
+    en="the first `{optimizer}.step()` came after it, here",
+    ko="첫 `{optimizer}.step()` 호출은 그 뒤에 여기서 있었습니다",
+)
+
+
+@rule.on(Run)
+def stepped_first(run: Run) -> Iterator[Diagnosis]:
+    """One step ahead, in a loop that steps the optimizer too. More steps ahead of it go on behind an earlier run."""
+    for one in run.schedules:
+        if one.early != 1 or one.calls < 2 or one.has_epoch or not one.stepped_by:
+            continue
+        scheduled = event_at("scheduler_step", one.by)
+        loop = loop_around(one.by[:1])
+        if scheduled is None or loop is None or scheduled.branches:
+            continue
+        is_inside = any(
+            s.at.path == loop.path and loop.line <= s.at.line <= loop.end_line
+            for s in one.stepped_by
+        )
+        if is_inside:
+            facts: dict[str, object] = {
+                "scheduler": receiver(one.by[0]) or "scheduler",
+                "optimizer": receiver(one.stepped_by[0]) or "optimizer",
+                "type": one.type,
+            }
+            seen = Evidence(_EARLY.fill(**facts), one.stepped_by[0].at)
+            yield Diagnosis(rule, scheduled.at, facts, (seen,))
 
 
 @rule.on(Trace)

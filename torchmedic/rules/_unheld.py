@@ -1,0 +1,45 @@
+"""Parameters that a run's optimizers did not hold, as the Source view tells them."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from torchmedic.observed import load
+from torchmedic.observed.run import Run
+from torchmedic.observed.run_memory import Unheld
+from torchmedic.rules._held import Missing, assigned
+from torchmedic.rules._reach import PURPOSE
+from torchmedic.rules._run import callee, event, node_at, trace_of
+
+
+def unheld(run: Run) -> Iterator[tuple[Missing, int]]:
+    """With how many numbers they have. Asked while the run goes on, an optimizer may still get them."""
+    if not run.is_over:
+        return
+    for one in run.unheld:
+        found = _missing(one)
+        if found is not None and not PURPOSE.search(f"{one.attribute} {one.layer}"):
+            yield found, one.parameters
+
+
+def _missing(one: Unheld) -> Missing | None:
+    made = event("optimizer", one.optimizer_by)
+    if made is None:
+        return None
+    if one.form in ("list", "parameters", "leaf"):
+        source = load(one.file) if one.file else None
+        owner = source.class_named(one.owner.rpartition(".")[2]) if source is not None else None
+        values = list(assigned(owner, one.attribute)) if owner is not None else []
+        if source is None or owner is None or len(values) != 1 or "_modules" in source.code(owner):
+            return None
+        return Missing(one.form, source, values[0], made, one.attribute, one.kind)
+    name = callee(one.called_by[0]) if one.called_by else ""
+    sites = one.made_by if one.form == "late" else one.optimizer_by
+    source = load(sites[0].at.path) if sites else None
+    node = node_at(source, sites[0].at) if source is not None else None
+    trace = trace_of(made)
+    if source is None or not isinstance(node, ast.Call) or not name or trace is None:
+        return None
+    layer = f"{name}.{one.layer}" if one.form == "late" else name
+    return Missing(one.form, source, node, made, layer=layer, trace=trace)
