@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from torchmedic.observed.failure import Site
+from torchmedic.observed.run_data import LoaderRun, SeedsRun
 from torchmedic.observed.run_numbers import (
     Constant,
     Dead,
@@ -107,3 +108,5 @@ class Run(NamedTuple):
     dead: tuple[Dead, ...] = ()
     constant: tuple[Constant, ...] = ()
     is_over: bool = True  # False: asked while it was going on
+    loaders: tuple[LoaderRun, ...] = ()
+    seeds: SeedsRun = SeedsRun()

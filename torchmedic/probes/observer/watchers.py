@@ -6,8 +6,10 @@ from torchmedic.probes.observer.forwards import Forwards
 from torchmedic.probes.observer.gradients import Gradients
 from torchmedic.probes.observer.inputs import Inputs
 from torchmedic.probes.observer.learning import Learning
+from torchmedic.probes.observer.loaders import Loaders
 from torchmedic.probes.observer.losses import LossInputs
 from torchmedic.probes.observer.root_calls import RootCalls
+from torchmedic.probes.observer.seeds import Seeds
 from torchmedic.probes.observer.values import Values
 from torchmedic.probes.observer.watcher import Now, Watcher
 
@@ -17,6 +19,7 @@ def every_watcher(now: Now, overfit: int = 0) -> list[Watcher]:
     calls = RootCalls(now)
     numbers: list[Watcher] = [LossInputs(now), Values(now, calls), Learning(now, calls)]
     found: list[Watcher] = [Gradients(now), Forwards(now), calls, *numbers, Inputs(now)]
+    found += [Loaders(now), Seeds(now)]
     if overfit:
         from torchmedic.probes.observer.overfit import Overfit
 

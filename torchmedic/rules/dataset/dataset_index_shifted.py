@@ -3,11 +3,13 @@ from collections.abc import Iterator
 
 from torchmedic.model import Diagnosis, Edit, Evidence, Fix, Rule, Severity, Span, Text, Variant
 from torchmedic.observed import Failure, Source
+from torchmedic.observed.run import Run
 from torchmedic.observed.trace import Reading, Trace
 from torchmedic.rules._dataset import OUT_OF_RANGE, Access
 from torchmedic.rules._indexing import Place
-from torchmedic.rules._promises import promises, reaching_past, wrapped
+from torchmedic.rules._promises import Promise, promises, reaching_past, wrapped
 from torchmedic.rules._verdict import told_by_line, usual, verdict
+from torchmedic.rules._walked import asked, is_whole, walked
 
 rule = Rule(
     code="TM102",
@@ -349,11 +351,22 @@ def reads_elsewhere(trace: Trace) -> Iterator[Diagnosis]:
             is_known = "index" in facts
             yield _told(read, shift, facts, "" if is_known else "past")
         elif back is not None:
-            read, shift, other = back
-            facts = _facts(promise.dataset, read, shift)
-            yield _told(
-                read, shift, {**facts, "index": read.offset, "other": other.container}, "wraps"
-            )
+            yield _wrapped(promise, *back)
+
+
+@rule.on(Run)
+def wrapped_around(run: Run) -> Iterator[Diagnosis]:
+    """An index of -1 that read the last item, without any error."""
+    for walk in walked(run):
+        if (back := wrapped(walk.trace, walk.promise)) is not None:
+            told = _wrapped(walk.promise, *back)
+            seen = (asked(walk),) if is_whole(walk) else ()
+            yield told._replace(evidence=(*told.evidence, *seen))
+
+
+def _wrapped(promise: Promise, read: Reading, shift: Place, other: Reading) -> Diagnosis:
+    facts = _facts(promise.dataset, read, shift)
+    return _told(read, shift, {**facts, "index": read.offset, "other": other.container}, "wraps")
 
 
 def _facts(dataset: str, read: Reading, shift: Place) -> dict[str, object]:

@@ -2,10 +2,12 @@ from collections.abc import Iterator
 
 from torchmedic.model import Diagnosis, Edit, Evidence, Fix, Rule, Severity, Text, Variant
 from torchmedic.observed import Failure
+from torchmedic.observed.run import Run
 from torchmedic.observed.trace import Reading, Trace
 from torchmedic.rules._dataset import OUT_OF_RANGE, Access
 from torchmedic.rules._promises import Promise, next_step, promises, too_large, too_small, window
 from torchmedic.rules._verdict import requirement, told_by_line, usual, verdict
+from torchmedic.rules._walked import asked, is_whole, walked
 
 rule = Rule(
     code="TM101",
@@ -322,6 +324,16 @@ def promised(trace: Trace) -> Iterator[Diagnosis]:
             yield _of_promise(promise, reached[0], "reach", reached[1])
         elif (read := too_small(promise)) is not None:
             yield _of_promise(promise, read, "unused")
+
+
+@rule.on(Run)
+def never_asked_for(run: Run) -> Iterator[Diagnosis]:
+    """Items that are held, and that no pass over a DataLoader can reach."""
+    for walk in walked(run):
+        if (read := too_small(walk.promise)) is not None:
+            told = _of_promise(walk.promise, read, "unused")
+            seen = (asked(walk),) if is_whole(walk) else ()
+            yield told._replace(evidence=(*told.evidence, *seen))
 
 
 def _of_promise(promise: Promise, read: Reading, name: str, spared: str = "") -> Diagnosis:
