@@ -86,6 +86,7 @@ class SeedsRun(NamedTuple):
     is_drawn: bool = False
     is_seeded: bool = False
     first: tuple[Site, ...] = ()
+    is_first: bool = False  # and nothing else drew before
     before: tuple[Site, ...] = ()
     after: tuple[Site, ...] = ()
     seeds: tuple[Seeded, ...] = ()

@@ -102,11 +102,12 @@ class Observer:
         self._splice(cold, torch.nn.Module.train, "_torchmedic_mode(self, mode)", self._mode_set)
         made = "_torchmedic_loader(self, shuffle)"
         self._splice(cold, data.DataLoader.__init__, made, self._loader_made)
-        seeding = {"torch": torch.random.manual_seed}
-        if (cuda := sys.modules.get("torch.cuda.random")) is not None:
-            seeding["cuda"] = cuda.manual_seed
-        for name, function in seeding.items():
-            self._splice(cold, function, f"_torchmedic_seeded({name!r})", self._seeded)
+        cuda: Any = sys.modules.get("torch.cuda.random")
+        seeding = [("torch", torch.random), ("cuda", cuda)]
+        for which, home in seeding:
+            for name in ("manual_seed", "manual_seed_all"):
+                enter = f"_torchmedic_seeded({which!r})"
+                self._splice(cold, getattr(home, name, None), enter, self._seeded)
         for name in DRAWING:
             function = getattr(torch.nn.init, name, None)
             if "generator" in getattr(getattr(function, "__code__", None), "co_varnames", ()):

@@ -34,6 +34,7 @@ class Seeds(Watcher):
         self._before: tuple[Call, ...] = ()
         self._after: tuple[Call, ...] = ()
         self._seeds: list[tuple[str, tuple[Call, ...], bool]] = []
+        self._is_first = False
         self._is_drawn = False
         self._is_settled = False  # drawn from or seeded: where the first number came from is known
         self._is_over = False  # a step was made
@@ -81,7 +82,7 @@ class Seeds(Watcher):
         if tensor.device.type == "cpu" and tensor.numel():
             self._first = user_calls(frame)
             if not self._is_drawn:
-                self._is_drawn = self._is_settled = True
+                self._is_drawn = self._is_settled = self._is_first = True
                 self._after = self._first
 
     def seeded(self, generator: str, frame: FrameType) -> None:
@@ -122,6 +123,7 @@ class Seeds(Watcher):
                 self._is_drawn,
                 self._is_seeded,
                 sites(self._first),
+                self._is_first,
                 sites(self._before),
                 sites(self._after),
                 tuple(Seeded(name, sites(by), is_late) for name, by, is_late in self._seeds),
