@@ -23,7 +23,7 @@ from torchmedic.probes.values import describe, plain_attributes
 
 MOST_LOADERS = 64
 PASSES = 4  # of one loader that are noted
-LOOKED = 2  # of these whose labels are read
+LOOKED = 3  # of these whose labels are read
 MOST_LABELS = 4096  # batches
 ATTRIBUTES = 40
 MOST_INDICES = 100_000
