@@ -40,6 +40,7 @@ class Seeds(Watcher):
         self._is_over = False  # a step was made
         self._is_seeded = False
         self._others: tuple[str, ...] = ()
+        self._files: tuple[str, ...] = ()
 
     def installed(self) -> None:
         self._generator = sys.modules["torch.random"].default_generator
@@ -98,6 +99,7 @@ class Seeds(Watcher):
             return
         self._look(frame)
         self._is_over = True
+        self._files = _files()
         self._is_seeded = self._is_seeded or self._number != self._generator.initial_seed()
         if self._is_drawn and not self._is_seeded:
             self._others = tuple(self._seeded_elsewhere())
@@ -128,7 +130,7 @@ class Seeds(Watcher):
                 sites(self._after),
                 tuple(Seeded(name, sites(by), is_late) for name, by, is_late in self._seeds),
                 self._others,
-                _files(),
+                self._files,
             )
         }
 
