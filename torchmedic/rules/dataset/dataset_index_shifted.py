@@ -342,26 +342,28 @@ def _evidence(access: Access) -> Iterator[Evidence]:
 def reads_elsewhere(trace: Trace) -> Iterator[Diagnosis]:
     """What needs no crash: an index that wraps around, and one that reaches past the end in an item not asked for."""
     for promise in promises(trace):
-        past, back = reaching_past(trace, promise), wrapped(trace, promise)
-        if past is not None:
-            read, shift = past
-            facts = _facts(promise.dataset, read, shift)
-            if read.held is not None:
-                facts["index"] = read.held + (read.offset or 1) - 1 - (read.spare or 0)
-            is_known = "index" in facts
-            yield _told(read, shift, facts, "" if is_known else "past")
-        elif back is not None:
-            yield _wrapped(promise, *back)
+        yield from _judged(trace, promise)
 
 
 @rule.on(Run)
-def wrapped_around(run: Run) -> Iterator[Diagnosis]:
-    """An index of -1 that read the last item, without any error."""
+def read_elsewhere(run: Run) -> Iterator[Diagnosis]:
+    """The same of the datasets that a DataLoader walked: an index of -1 read the last item, without any error."""
     for walk in walked(run):
-        if (back := wrapped(walk.trace, walk.promise)) is not None:
-            told = _wrapped(walk.promise, *back)
+        for told in _judged(walk.trace, walk.promise):
             seen = (asked(walk),) if is_whole(walk) else ()
             yield told._replace(evidence=(*told.evidence, *seen))
+
+
+def _judged(trace: Trace, promise: Promise) -> Iterator[Diagnosis]:
+    past, back = reaching_past(trace, promise), wrapped(trace, promise)
+    if past is not None:
+        read, shift = past
+        facts = _facts(promise.dataset, read, shift)
+        if read.held is not None:
+            facts["index"] = read.held + (read.offset or 1) - 1 - (read.spare or 0)
+        yield _told(read, shift, facts, "" if "index" in facts else "past")
+    elif back is not None:
+        yield _wrapped(promise, *back)
 
 
 def _wrapped(promise: Promise, read: Reading, shift: Place, other: Reading) -> Diagnosis:

@@ -316,24 +316,27 @@ def _evidence(access: Access) -> Iterator[Evidence]:
 def promised(trace: Trace) -> Iterator[Diagnosis]:
     """What needs no crash: items that nothing can ask for, and items that are promised but not there."""
     for promise in promises(trace):
-        if (read := too_large(promise)) is not None:
-            yield _of_promise(promise, read, "")
-        elif (read := next_step(promise)) is not None:
-            yield _of_promise(promise, read, "reach")
-        elif (reached := window(trace, promise)) is not None:
-            yield _of_promise(promise, reached[0], "reach", reached[1])
-        elif (read := too_small(promise)) is not None:
-            yield _of_promise(promise, read, "unused")
+        yield from _judged(trace, promise)
 
 
 @rule.on(Run)
-def never_asked_for(run: Run) -> Iterator[Diagnosis]:
-    """Items that are held, and that no pass over a DataLoader can reach."""
+def asked_for(run: Run) -> Iterator[Diagnosis]:
+    """The same of the datasets that a DataLoader walked, with the sizes that they had."""
     for walk in walked(run):
-        if (read := too_small(walk.promise)) is not None:
-            told = _of_promise(walk.promise, read, "unused")
+        for told in _judged(walk.trace, walk.promise):
             seen = (asked(walk),) if is_whole(walk) else ()
             yield told._replace(evidence=(*told.evidence, *seen))
+
+
+def _judged(trace: Trace, promise: Promise) -> Iterator[Diagnosis]:
+    if (read := too_large(promise)) is not None:
+        yield _of_promise(promise, read, "")
+    elif (read := next_step(promise)) is not None:
+        yield _of_promise(promise, read, "reach")
+    elif (reached := window(trace, promise)) is not None:
+        yield _of_promise(promise, reached[0], "reach", reached[1])
+    elif (read := too_small(promise)) is not None:
+        yield _of_promise(promise, read, "unused")
 
 
 def _of_promise(promise: Promise, read: Reading, name: str, spared: str = "") -> Diagnosis:

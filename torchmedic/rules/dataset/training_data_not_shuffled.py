@@ -5,7 +5,7 @@ from torchmedic.model import Diagnosis, Evidence, Fix, Rule, Severity, Text
 from torchmedic.observed.run import Forward, Run
 from torchmedic.observed.run_data import LoaderRun, PassRun
 from torchmedic.rules._loaders import Made, is_loader
-from torchmedic.rules._roles import role, trained
+from torchmedic.rules._roles import Roles
 from torchmedic.rules._run import called
 
 FEWEST = 8  # batches of a pass
@@ -174,8 +174,8 @@ _TRAINS = Text(
 
 @rule.on(Run)
 def one_class_after_the_other(run: Run) -> Iterator[Diagnosis]:
-    changed = trained(run)
-    training = {f.loader: f for f in run.forwards if f.loader and role(f, changed) == "train"}
+    roles = Roles(run)
+    training = {f.loader: f for f in run.forwards if f.loader and roles.role(f) == "train"}
     for loader in run.loaders:
         passes = [p for p in loader.passes if p.number in training and p.labels]
         if len(passes) < 2 or not loader.made_by or not _keeps_order(loader):

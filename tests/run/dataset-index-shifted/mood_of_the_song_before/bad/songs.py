@@ -23,7 +23,9 @@ def collect(folder):
 
 class Songs(Dataset):
     def __init__(self, folder):
-        self.tracks = np.memmap(folder / "sound.dat", dtype="float32", mode="r", shape=(SONGS, FEATURES))
+        self.tracks = np.memmap(
+            folder / "sound.dat", dtype="float32", mode="r", shape=(SONGS, FEATURES)
+        )
         self.moods = np.load(folder / "moods.npy")
 
     def __len__(self):

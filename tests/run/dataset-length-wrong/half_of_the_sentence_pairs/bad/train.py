@@ -14,7 +14,9 @@ def corpus(count):
     for number in range(count):
         sentence = torch.tensor([float(draw.randint(0, 2)) for _ in range(WORDS)])
         is_same = number % 2 == 0
-        other = sentence if is_same else torch.tensor([float(draw.randint(0, 2)) for _ in range(WORDS)])
+        other = (
+            sentence if is_same else torch.tensor([float(draw.randint(0, 2)) for _ in range(WORDS)])
+        )
         left.append(sentence)
         right.append(other.flip(0))
         same.append(float(is_same))

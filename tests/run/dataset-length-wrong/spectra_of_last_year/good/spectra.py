@@ -15,7 +15,7 @@ def record(path):
     """Stands for the instrument: an archive as it writes one."""
     source = np.random.default_rng(4)
     purity = source.uniform(0.5, 1.0, size=640).astype(np.float32)
-    shape = np.exp(-np.linspace(-2, 2, BANDS, dtype=np.float32) ** 2)
+    shape = np.exp(-(np.linspace(-2, 2, BANDS, dtype=np.float32) ** 2))
     noise = source.normal(0, 0.02, size=(640, BANDS)).astype(np.float32)
     np.savez(path, spectra=purity[:, None] * shape + noise, purity=purity)
 

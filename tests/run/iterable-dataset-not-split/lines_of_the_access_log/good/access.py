@@ -2,11 +2,11 @@
 
 import os
 import tempfile
-from itertools import islice  # noqa: F401
+from itertools import islice
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info  # noqa: F401
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 
 def write_log(path, lines=256):

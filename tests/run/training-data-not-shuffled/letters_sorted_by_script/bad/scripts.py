@@ -13,7 +13,9 @@ class Words(Dataset):
         rows = []
         for label, start in enumerate(STARTS.values()):
             for number in range(per_script):
-                rows.append(([start + (number * step) % 24 for step in range(1, LENGTH + 1)], label))
+                rows.append(
+                    ([start + (number * step) % 24 for step in range(1, LENGTH + 1)], label)
+                )
         self.rows = rows
 
     def __len__(self):

@@ -1,5 +1,5 @@
 import torch
-from torch.utils.data import IterableDataset, get_worker_info  # noqa: F401
+from torch.utils.data import IterableDataset, get_worker_info
 
 
 def readings(station):
