@@ -10,11 +10,11 @@ from typing import NamedTuple
 from torchmedic.model import Edit, Fix, Span, Text
 from torchmedic.observed import Failure, Loader, Source, load
 from torchmedic.observed.project import Defined, Project
-from torchmedic.observed.scopes import own_nodes
+from torchmedic.observed.scopes import binding, own_nodes
 from torchmedic.observed.source import Function
 
 # A dataset that knows of workers or ranks may well split itself, and what draws or waits differs in each worker.
-_SPLITS = re.compile(r"worker|rank|shard|world|replica|split|islice|environ|getpid", re.I)
+_SPLITS = re.compile(r"worker|rank|shard|world|replica|(?<!\.)split|islice|environ|getpid", re.I)
 _DIFFERS = re.compile(
     r"rand|rng|shuffle|sampl|choice|permut|normal|uniform|seed|queue|socket|stdin|request|connect|stream|consum|\.get\(|"
     r"\bnext\(|\bwhile\b|\btime\b",
@@ -67,7 +67,7 @@ def is_repeated(walk: Walk, plain: frozenset[str]) -> bool:
         return False
     if not all(base.rpartition(".")[2] == "IterableDataset" for base in bases):
         return False
-    return "super" not in names and all(_is_plain(s, plain) for s in _sources(walk))
+    return "super" not in names and all(_is_plain(walk, s, plain) for s in _sources(walk))
 
 
 def _sources(walk: Walk) -> Iterator[ast.expr]:
@@ -90,12 +90,21 @@ def _unwrapped(source: Source, node: ast.expr) -> Iterator[ast.expr]:
         yield node
 
 
-def _is_plain(node: ast.expr, plain: frozenset[str]) -> bool:
+def _is_plain(walk: Walk, node: ast.expr, plain: frozenset[str], depth: int = 3) -> bool:
+    """A file, a range, one of the attributes, or a part of these."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         return node.func.id in ("range", "open")
     if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
         return node.value.id == "self" and node.attr in plain
-    return isinstance(node, ast.Name)  # bound by a `with` or a loop around it
+    if not isinstance(node, ast.Name) or not depth:
+        return False
+    for up in walk.source.parents(node):
+        for item in up.items if isinstance(up, ast.With) else ():
+            if isinstance(item.optional_vars, ast.Name) and item.optional_vars.id == node.id:
+                return _is_plain(walk, item.context_expr, plain, depth - 1)
+    bound = binding(walk.source, walk.function, node)
+    values = list(_unwrapped(walk.source, bound[0])) if bound is not None else []
+    return bool(values) and all(_is_plain(walk, v, plain, depth - 1) for v in values)
 
 
 def split(walk: Walk) -> tuple[Fix, ...]:
