@@ -35,17 +35,14 @@ LOSSES = (
     "kl_div",
     "ctc_loss",
 )
-# The functions of `torch.nn.init` that all layers of torch draw their weights with.
+# What all layers of torch draw their weights with, in torch.nn.init.
 DRAWING = (
-    "uniform_",
-    "normal_",
-    "trunc_normal_",
-    "xavier_uniform_",
-    "xavier_normal_",
+    "_no_grad_uniform_",
+    "_no_grad_normal_",
     "kaiming_uniform_",
     "kaiming_normal_",
+    "trunc_normal_",
     "orthogonal_",
-    "sparse_",
 )
 Handler = Callable[..., None]
 

@@ -89,6 +89,8 @@ class Seeds(Watcher):
     def seeded(self, generator: str, frame: FrameType) -> None:
         if self._is_over or len(self._seeds) >= MOST_SEEDS or not self._state:
             return
+        if generator == "cuda" and self._is_seeded:
+            return  # by torch's, whose seed is for every device
         self._look(frame)
         self._seeds.append((generator, user_calls(frame), self._is_drawn))
         if generator == "torch":
