@@ -101,7 +101,7 @@ class Seeds(Watcher):
             return
         self._look(frame)
         self._is_over = True
-        self._files = _files()
+        self._files = _files() if self._is_drawn else ()
         self._is_seeded = self._is_seeded or self._number != self._generator.initial_seed()
         if self._is_drawn and not self._is_seeded:
             self._others = tuple(self._seeded_elsewhere())
