@@ -39,6 +39,7 @@ NOT_SEEN_IN_SOURCE: set[str] = {
     "inplace-changes-saved-tensor",
     "class-label-out-of-range",
     "embedding-index-out-of-range",
+    "training-data-not-shuffled",
 }
 PARTICLES = "을|를|은|는|이|가|과|와|으로|로"
 PARTICLE = re.compile(rf"\{{\w+\}}[`\"')\]]*(?:{PARTICLES})(?=[\s.,)]|$)")

@@ -108,6 +108,7 @@ def _begin(options: session.Options) -> tuple[Observer | None, Recorder | None]:
         from torchmedic.probes.record import Recorder
 
         observer = silent.observer()
+        observer.now.is_whole = False  # what the program seeded and drew before can't be told
         recorder = Recorder(observer)
         live = session.Session((), options, recorder, observer)
         observer.on_error = live.on_observer_error

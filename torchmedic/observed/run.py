@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from torchmedic.observed.failure import Site
+from torchmedic.observed.run_data import LoaderRun, SeedsRun
 from torchmedic.observed.run_memory import Clip, Freezing, Holder, ScheduleRun, Unheld
 from torchmedic.observed.run_numbers import (
     Constant,
@@ -113,3 +114,5 @@ class Run(NamedTuple):
     clips: tuple[Clip, ...] = ()
     freezings: tuple[Freezing, ...] = ()
     is_over: bool = True  # False: asked while it was going on
+    loaders: tuple[LoaderRun, ...] = ()
+    seeds: SeedsRun = SeedsRun()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Iterator
+from functools import lru_cache
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -58,10 +59,15 @@ def parameters(function: FunctionType) -> tuple[str, ...]:
     return tuple(marks.get(p.kind, "") + p.name for p in found)
 
 
+@lru_cache(maxsize=2)
+def _lines(path: str) -> list[str]:
+    with open(path, "rb") as file:
+        return lines_of(decode(file.read()))
+
+
 def _definition(code: CodeType) -> tuple[ast.Module, ast.FunctionDef]:
     """A method in a class statement of its class's name, or a function, at its own lines and columns."""
-    with open(code.co_filename, "rb") as file:
-        lines = lines_of(decode(file.read()))
+    lines = _lines(code.co_filename)
     block = inspect.getblock(lines[code.co_firstlineno - 1 :])
     is_method = block[0][:1] in " \t"
     owner = getattr(code, "co_qualname", f"Module.{code.co_name}").split(".")[0]

@@ -41,7 +41,7 @@ class Draws:
 def draws_of(trace: Trace) -> Draws | None:
     """None where no seed is missing, or where the program owes none."""
     events = trace.when_started
-    if not trains(events, trace) or _is_exempt(trace):
+    if not trains(events, trace) or is_exempt(trace):
         return None
     steps = [index for index, event in enumerate(events) if event.kind == "step"]
     seeds = tuple(event for event in events if event.kind == "seed")
@@ -60,7 +60,7 @@ def draws_of(trace: Trace) -> Draws | None:
                     event  # a transform draws when it is called, not yet when it is constructed
                 )
     if unseeded:
-        return Draws(unseeded, seeds) if not _is_seed_optional(trace) else None
+        return Draws(unseeded, seeds) if not is_seed_optional(trace) else None
     return _late(events, seeds, trace)
 
 
@@ -86,7 +86,7 @@ def trains(events: tuple[Event, ...], trace: Trace) -> bool:
     return trace.is_script and {"backward", "step"} <= kinds
 
 
-def _is_exempt(trace: Trace) -> bool:
+def is_exempt(trace: Trace) -> bool:
     stem = os.path.splitext(os.path.basename(trace.source.path))[0]
     if trace.frameworks or _EXEMPT_FILE.search(stem) or trace.source.path.endswith(".ipynb"):
         return True
@@ -111,7 +111,7 @@ def under_import(event: Event, trace: Trace) -> bool:
     return isinstance(statement, (ast.Import, ast.ImportFrom))
 
 
-def _is_seed_optional(trace: Trace) -> bool:
+def is_seed_optional(trace: Trace) -> bool:
     """True if the program can seed, and was told not to: `if SEED is not None: torch.manual_seed(SEED)`, or a comment."""
     for source in trace.sources.values():
         if _SEED_SWITCHED_OFF.search(source.text):

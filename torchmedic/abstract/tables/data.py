@@ -19,6 +19,7 @@ from torchmedic.abstract.values import (
     NOWHERE,
     Arguments,
     Const,
+    Dict,
     Iterator,
     Number,
     Object,
@@ -27,6 +28,7 @@ from torchmedic.abstract.values import (
     Unknown,
     Value,
 )
+from torchmedic.model import Span
 from torchmedic.observed.trace import Loop
 
 if TYPE_CHECKING:
@@ -66,12 +68,23 @@ def _loader(machine: Machine, thing: Object, arguments: Arguments) -> Value:
         shuffle=machine.truth(shuffle) if shuffle is not None else False,
         settings={k: constant(v) for k, v in thing.settings.items()},
         given=frozenset(thing.settings),
+        iterable=_iterable(dataset),
     )
     if given(thing, "sampler") is None and given(thing, "batch_sampler") is None:
         report(machine, dataset)
     else:
         dismiss(machine, dataset)  # the sampler decides which items there are
     return thing
+
+
+def _iterable(dataset: Value | None) -> tuple[str, Span, frozenset[str]] | None:
+    """Of a user's IterableDataset: its class, where that stands, and which of its attributes are plain data."""
+    if not isinstance(dataset, Object) or dataset.cls is None or not is_iterable(dataset):
+        return None
+    kinds = (Const, Dict, Sequence, Tensor)
+    plain = (k for k, v in dataset.attributes.items() if isinstance(v, kinds))
+    at = dataset.cls.source.span(dataset.cls.node)
+    return None if dataset.escaped else (dataset.type_name, at, frozenset(plain))
 
 
 def _check(machine: Machine, thing: Object) -> None:

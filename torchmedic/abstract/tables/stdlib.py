@@ -135,10 +135,11 @@ def _seed(which: str, *names: str) -> None:
 
 
 _seed("torch", "torch.manual_seed", "torch.random.manual_seed", "torch.seed", "torch.default_generator.manual_seed",
-      "torch.random.default_generator.manual_seed")  # fmt: skip
+      "torch.random.default_generator.manual_seed", "torch.set_rng_state", "torch.random.set_rng_state",
+      "torch.default_generator.set_state")  # fmt: skip
 _seed("cuda", "torch.cuda.manual_seed", "torch.cuda.manual_seed_all", "torch.mps.manual_seed")
-_seed("numpy", "numpy.random.seed")
-_seed("random", "random.seed")
+_seed("numpy", "numpy.random.seed", "numpy.random.set_state")
+_seed("random", "random.seed", "random.setstate")
 _seed("all", "torchmedic.seed_everything", "lightning.seed_everything", "pytorch_lightning.seed_everything", "transformers.set_seed",
       "transformers.enable_full_determinism", "accelerate.utils.set_seed", "lightning.fabric.seed_everything", "monai.utils.set_determinism",
       "fastai.basics.set_seed", "ignite.utils.manual_seed", "lightning_fabric.seed_everything")  # fmt: skip

@@ -35,6 +35,15 @@ LOSSES = (
     "kl_div",
     "ctc_loss",
 )
+# What all layers of torch draw their weights with, in torch.nn.init.
+DRAWING = (
+    "_no_grad_uniform_",
+    "_no_grad_normal_",
+    "kaiming_uniform_",
+    "kaiming_normal_",
+    "trunc_normal_",
+    "orthogonal_",
+)
 Handler = Callable[..., None]
 
 
@@ -88,6 +97,19 @@ class Observer:
         cold, hot = self._cold, self._hot
         self._splice(cold, kind.__init__, "_torchmedic_optimizer(self)", self._optimizer_made)
         self._splice(cold, torch.nn.Module.train, "_torchmedic_mode(self, mode)", self._mode_set)
+        made = "_torchmedic_loader(self, shuffle)"
+        self._splice(cold, data.DataLoader.__init__, made, self._loader_made)
+        cuda: Any = sys.modules.get("torch.cuda.random")
+        seeding = [("torch", torch.random), ("cuda", cuda)]
+        for which, home in seeding:
+            for name in ("manual_seed", "manual_seed_all"):
+                enter = f"_torchmedic_seeded({which!r})"
+                self._splice(cold, getattr(home, name, None), enter, self._seeded)
+        for name in DRAWING:
+            function = getattr(torch.nn.init, name, None)
+            if "generator" in getattr(getattr(function, "__code__", None), "co_varnames", ()):
+                enter = "_torchmedic_init(tensor, generator)"
+                self._splice(cold, function, enter, self._initialised)
         self._splice(
             cold,
             data.DataLoader.__iter__,
@@ -133,6 +155,7 @@ class Observer:
         ]
         self.is_on = True
         self._set_hot(True)
+        self._tell("installed")
 
     def _splice(
         self,
@@ -153,7 +176,11 @@ class Observer:
         if leave is not None:
             names[leave] = left
         ours = spliced(function, "_torchmedic_outside()", enter, *([leave] if leave else []))
-        among[function.__qualname__] = (function, function.__code__, ours)
+        among[f"{function.__module__}.{function.__qualname__}"] = (
+            function,
+            function.__code__,
+            ours,
+        )
         if among is self._cold:
             function.__code__ = ours
 
@@ -243,6 +270,15 @@ class Observer:
         above = frame.f_back
         if above is None or above.f_code is not frame.f_code:
             self._tell("mode_set", module, bool(mode), frame)
+
+    def _loader_made(self, loader: Any, shuffle: object) -> None:
+        self._tell("loader_made", loader, shuffle, sys._getframe(1))
+
+    def _seeded(self, generator: str) -> None:
+        self._tell("seeded", generator, sys._getframe(1))
+
+    def _initialised(self, tensor: Any, generator: Any) -> None:
+        self._tell("initialised", tensor, generator, sys._getframe(1))
 
     def called(self, module: Any, args: Any, kwargs: Any, frame: FrameType) -> None:
         if self._is_telling:

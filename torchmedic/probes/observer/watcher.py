@@ -22,6 +22,7 @@ class Now:
         # The program has hooks on saved tensors: reading one would run its code.
         self.has_saved_hooks = False
         self.constructors: Callable[[], Any] = lambda: None  # which modules were made, and where
+        self.is_whole = True  # watched from the program's start; False: begun in the middle
         self._pass = 0
         self._iterator: weakref.ref[Any] | None = None
 
@@ -102,6 +103,9 @@ class Watcher:
     def pass_begins(self, loader: Any, number: int, frame: FrameType) -> None:
         """`iter(loader)`. Passes are numbered from 1."""
 
+    def loader_made(self, loader: Any, shuffle: object, frame: FrameType) -> None:
+        """A DataLoader's constructor begins. `shuffle`: its argument, None if it was left out."""
+
     def batch(self, iterator: Any, number: int, data: Any) -> None:
         """A DataLoader gives a batch. Told always."""
 
@@ -120,7 +124,14 @@ class Watcher:
         `parameters`: a list of those that were clipped, empty where it can't be known.
         """
 
-    def seeded(self, generator: str, frame: FrameType) -> None: ...
+    def seeded(self, generator: str, frame: FrameType) -> None:
+        """`manual_seed` of "torch" or "cuda" begins."""
+
+    def initialised(self, tensor: Any, generator: Any, frame: FrameType) -> None:
+        """A function of `torch.nn.init` that draws begins. Told until somebody says that it knows enough."""
+
+    def installed(self) -> None:
+        """The watching begins: torch is loaded."""
 
     def opened(self) -> None:
         """A window begins: what was noted of the last one may be out of date."""

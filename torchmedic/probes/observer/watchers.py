@@ -9,9 +9,11 @@ from torchmedic.probes.observer.holders import Holders
 from torchmedic.probes.observer.inputs import Inputs
 from torchmedic.probes.observer.learning import Learning
 from torchmedic.probes.observer.leaves import Leaves
+from torchmedic.probes.observer.loaders import Loaders
 from torchmedic.probes.observer.losses import LossInputs
 from torchmedic.probes.observer.root_calls import RootCalls
 from torchmedic.probes.observer.schedules import Schedules
+from torchmedic.probes.observer.seeds import Seeds
 from torchmedic.probes.observer.values import Values
 from torchmedic.probes.observer.watcher import Now, Watcher
 
@@ -31,6 +33,8 @@ def every_watcher(now: Now, overfit: int = 0) -> list[Watcher]:
         Leaves(now),
         Schedules(now),
         Clipping(now),
+        Loaders(now),
+        Seeds(now),
     ]
     if overfit:
         from torchmedic.probes.observer.overfit import Overfit

@@ -3,11 +3,13 @@ from collections.abc import Iterator
 
 from torchmedic.model import Diagnosis, Edit, Evidence, Fix, Rule, Severity, Span, Text, Variant
 from torchmedic.observed import Failure, Source
+from torchmedic.observed.run import Run
 from torchmedic.observed.trace import Reading, Trace
 from torchmedic.rules._dataset import OUT_OF_RANGE, Access
 from torchmedic.rules._indexing import Place
-from torchmedic.rules._promises import promises, reaching_past, wrapped
+from torchmedic.rules._promises import Promise, promises, reaching_past, wrapped
 from torchmedic.rules._verdict import told_by_line, usual, verdict
+from torchmedic.rules._walked import asked, is_whole, walked
 
 rule = Rule(
     code="TM102",
@@ -340,20 +342,33 @@ def _evidence(access: Access) -> Iterator[Evidence]:
 def reads_elsewhere(trace: Trace) -> Iterator[Diagnosis]:
     """What needs no crash: an index that wraps around, and one that reaches past the end in an item not asked for."""
     for promise in promises(trace):
-        past, back = reaching_past(trace, promise), wrapped(trace, promise)
-        if past is not None:
-            read, shift = past
-            facts = _facts(promise.dataset, read, shift)
-            if read.held is not None:
-                facts["index"] = read.held + (read.offset or 1) - 1 - (read.spare or 0)
-            is_known = "index" in facts
-            yield _told(read, shift, facts, "" if is_known else "past")
-        elif back is not None:
-            read, shift, other = back
-            facts = _facts(promise.dataset, read, shift)
-            yield _told(
-                read, shift, {**facts, "index": read.offset, "other": other.container}, "wraps"
-            )
+        yield from _judged(trace, promise)
+
+
+@rule.on(Run)
+def read_elsewhere(run: Run) -> Iterator[Diagnosis]:
+    """The same of the datasets that a DataLoader walked: an index of -1 read the last item, without any error."""
+    for walk in walked(run):
+        for told in _judged(walk.trace, walk.promise):
+            seen = (asked(walk),) if is_whole(walk) else ()
+            yield told._replace(evidence=(*told.evidence, *seen))
+
+
+def _judged(trace: Trace, promise: Promise) -> Iterator[Diagnosis]:
+    past, back = reaching_past(trace, promise), wrapped(trace, promise)
+    if past is not None:
+        read, shift = past
+        facts = _facts(promise.dataset, read, shift)
+        if read.held is not None:
+            facts["index"] = read.held + (read.offset or 1) - 1 - (read.spare or 0)
+        yield _told(read, shift, facts, "" if "index" in facts else "past")
+    elif back is not None:
+        yield _wrapped(promise, *back)
+
+
+def _wrapped(promise: Promise, read: Reading, shift: Place, other: Reading) -> Diagnosis:
+    facts = _facts(promise.dataset, read, shift)
+    return _told(read, shift, {**facts, "index": read.offset, "other": other.container}, "wraps")
 
 
 def _facts(dataset: str, read: Reading, shift: Place) -> dict[str, object]:

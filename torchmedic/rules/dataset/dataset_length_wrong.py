@@ -2,10 +2,12 @@ from collections.abc import Iterator
 
 from torchmedic.model import Diagnosis, Edit, Evidence, Fix, Rule, Severity, Text, Variant
 from torchmedic.observed import Failure
+from torchmedic.observed.run import Run
 from torchmedic.observed.trace import Reading, Trace
 from torchmedic.rules._dataset import OUT_OF_RANGE, Access
 from torchmedic.rules._promises import Promise, next_step, promises, too_large, too_small, window
 from torchmedic.rules._verdict import requirement, told_by_line, usual, verdict
+from torchmedic.rules._walked import asked, is_whole, walked
 
 rule = Rule(
     code="TM101",
@@ -314,14 +316,27 @@ def _evidence(access: Access) -> Iterator[Evidence]:
 def promised(trace: Trace) -> Iterator[Diagnosis]:
     """What needs no crash: items that nothing can ask for, and items that are promised but not there."""
     for promise in promises(trace):
-        if (read := too_large(promise)) is not None:
-            yield _of_promise(promise, read, "")
-        elif (read := next_step(promise)) is not None:
-            yield _of_promise(promise, read, "reach")
-        elif (reached := window(trace, promise)) is not None:
-            yield _of_promise(promise, reached[0], "reach", reached[1])
-        elif (read := too_small(promise)) is not None:
-            yield _of_promise(promise, read, "unused")
+        yield from _judged(trace, promise)
+
+
+@rule.on(Run)
+def asked_for(run: Run) -> Iterator[Diagnosis]:
+    """The same of the datasets that a DataLoader walked, with the sizes that they had."""
+    for walk in walked(run):
+        for told in _judged(walk.trace, walk.promise):
+            seen = (asked(walk),) if is_whole(walk) else ()
+            yield told._replace(evidence=(*told.evidence, *seen))
+
+
+def _judged(trace: Trace, promise: Promise) -> Iterator[Diagnosis]:
+    if (read := too_large(promise)) is not None:
+        yield _of_promise(promise, read, "")
+    elif (read := next_step(promise)) is not None:
+        yield _of_promise(promise, read, "reach")
+    elif (reached := window(trace, promise)) is not None:
+        yield _of_promise(promise, reached[0], "reach", reached[1])
+    elif (read := too_small(promise)) is not None:
+        yield _of_promise(promise, read, "unused")
 
 
 def _of_promise(promise: Promise, read: Reading, name: str, spared: str = "") -> Diagnosis:

@@ -1,9 +1,11 @@
 from collections.abc import Iterator
 
 from torchmedic.model import Diagnosis, Evidence, Rule, Severity, Text, Variant
+from torchmedic.observed.run import Run
 from torchmedic.observed.trace import Event, Trace
 from torchmedic.rules._seed_fixes import beside_seed, moved, seed_first
 from torchmedic.rules._seeding import NAMES, Draws, draws_of, entry_of
+from torchmedic.rules._unseeded import unseeded
 
 rule = Rule(
     code="TM401",
@@ -252,8 +254,19 @@ rule = Rule(
 @rule.on(Trace)
 def drawn_without_seed(trace: Trace) -> Iterator[Diagnosis]:
     draws = draws_of(trace)
-    if draws is None:
-        return
+    if draws is not None:
+        yield _diagnosis(draws, trace)
+
+
+@rule.on(Run)
+def moved_without_seed(run: Run) -> Iterator[Diagnosis]:
+    """torch's generator was not where it began, although nobody had seeded it."""
+    found = unseeded(run)
+    if found is not None:
+        yield _diagnosis(*found)
+
+
+def _diagnosis(draws: Draws, trace: Trace) -> Diagnosis:
     first = next(iter(draws.unseeded.values()))
     facts: dict[str, object] = {
         "drawn": first.name,
@@ -264,15 +277,14 @@ def drawn_without_seed(trace: Trace) -> Iterator[Diagnosis]:
     if draws.late is not None:
         fixes = tuple(moved(draws, trace))
         variant = rule.variant("late")
-        yield Diagnosis(rule, draws.late.at, facts, evidence, fixes, variant=variant)
-    elif draws.seeds:
+        return Diagnosis(rule, draws.late.at, facts, evidence, fixes, variant=variant)
+    if draws.seeds:
         seeded = dict.fromkeys(str(seed.facts["which"]) for seed in draws.seeds)
         facts["seeded"] = _listed(tuple(seeded))
         at = draws.seeds[0].at
         fixes = tuple(beside_seed(draws, trace))
-        yield Diagnosis(rule, at, facts, evidence, fixes, variant=rule.variant("partly"))
-    else:
-        yield _nothing_seeded(draws, trace, facts, evidence)
+        return Diagnosis(rule, at, facts, evidence, fixes, variant=rule.variant("partly"))
+    return _nothing_seeded(draws, trace, facts, evidence)
 
 
 def _nothing_seeded(
