@@ -65,5 +65,8 @@ def _grows(values: list[float], factor: float) -> bool:
 
 def scales_gradients(by: tuple[Site, ...]) -> bool:
     """True if a file on the way to this place scales losses: infinite gradients are part of that."""
-    sources = [load(site.at.path) for site in by]
-    return any(s is None or "scaler" in s.text.lower() for s in sources)
+    sources = [(site.at.path, load(site.at.path)) for site in by]
+    return any(
+        not path.startswith("<") if source is None else "scaler" in source.text.lower()
+        for path, source in sources
+    )

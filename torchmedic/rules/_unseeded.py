@@ -36,6 +36,8 @@ def unseeded(run: Run) -> tuple[Draws, Trace] | None:
         return None
     if seen.is_seeded:
         return _late(run, trace)
+    if _may_be_overwritten(run, trace):
+        return None
     first = _first(run, trace)
     if first is None or under_import(first, trace) or is_seed_optional(trace):
         return None
@@ -52,6 +54,13 @@ def _trains(run: Run) -> bool:
     if any(o.owner for o in stepping):
         return False
     return any(o.steps > 1 and o.backwards and loop_around(o.stepped_by) for o in stepping)
+
+
+def _may_be_overwritten(run: Run, trace: Trace) -> bool:
+    """True if the numbers may have gone into weights alone that the program then sets, and no loader shuffles."""
+    if not any(_RESETS.search(source.text) for source in trace.sources.values()):
+        return False
+    return not any(loader.sampler == "RandomSampler" for loader in run.loaders)
 
 
 def _inside(sites: Sequence[Site], trace: Trace) -> tuple[Site, ...]:
