@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from types import CodeType, FrameType, FunctionType
 from typing import Any
@@ -20,6 +21,8 @@ from torchmedic.probes.splice import spliced
 FIRST_WINDOW = 32  # steps
 LATER_WINDOW = 3
 PERIOD = 128
+TELL_EVERY = 5.0  # seconds, at least: what is certain by then is told while the program runs
+TELL_SHARE = 200  # telling takes at most this part of the time
 BATCHES = 4  # at the beginning of a pass over a loader
 PASSES = 12  # the first passes whose beginnings are watched, then every 16th
 EVERY = 16
@@ -67,7 +70,7 @@ class Observer:
         self._passes = 0
         self._numbers: dict[int, int] = {}  # id of an iterator -> number of its pass
         self._turn_at = FIRST_WINDOW
-        self._windows = 0
+        self._tell_at = time.monotonic() + TELL_EVERY
         self._is_telling = False
         self._batches_left = 0
         self._told: dict[str, list[Handler]] = {}
@@ -230,9 +233,11 @@ class Observer:
             self.now.is_open = False
             self._set_hot(False)
             self._tell("closed")
-            self._windows += 1
-            if self.is_on and not self._windows & (self._windows - 1):
-                self.on_window()  # after the 1st, 2nd, 4th, 8th …: it takes a few milliseconds
+            now = time.monotonic()
+            if self.is_on and now >= self._tell_at:
+                self.on_window()
+                taken = time.monotonic() - now
+                self._tell_at = now + max(TELL_EVERY, TELL_SHARE * taken)
 
     def _turn(self) -> None:
         if self.now.is_open:
