@@ -98,14 +98,11 @@ class Ranks(Alone):
         begun = time.monotonic()
         others: dict[int, Findings] = {}
         while True:
-            for local in range(1, self.size):
-                if local not in others and (taken := self._take(local)) is not None:
-                    others[local] = taken
             waited = time.monotonic() - begun
-            missing = [
-                n for n in range(1, self.size) if n not in others and self._may_come(n, waited)
-            ]
-            if not missing or waited > FOR_OTHERS:
+            rest = [n for n in range(1, self.size) if n not in others]
+            coming = [n for n in rest if self._may_come(n, waited)]  # asked before the files are
+            others |= {n: taken for n in rest if (taken := self._take(n)) is not None}
+            if others.keys() >= set(coming) or waited > FOR_OTHERS:
                 break
             time.sleep(PAUSE)
         everyone = [Findings(self.rank, found), *(others[n] for n in sorted(others))]
