@@ -18,6 +18,7 @@ import pytest
 
 from torchmedic import ranks
 from torchmedic.model import Diagnosis, Evidence, Span, Text
+from torchmedic.observed import Failure, Frame
 from torchmedic.ranks import Findings, Ranks
 from torchmedic.render import Report
 from torchmedic.rules import RULES
@@ -162,11 +163,17 @@ def test_without_a_folder_every_rank_tells_its_own():
 
 def test_the_first_to_crash_tells_it(tmp_path):
     first, second = join(tmp_path, 0), join(tmp_path, 1)
-    key = ("TM301", "train.py", 12)
-    assert second.told_elsewhere(key) is None
-    line = first.told_elsewhere(key)
-    assert line is not None and "rank 0" in line.show("en") and "train.py:12" in line.show("en")
-    assert first.told_elsewhere(("TM303", "train.py", 12)) is None
+    failure = Failure("RuntimeError", "sizes", (Frame(Span("train.py", 12)),))
+    report = Report("run", (found(12, "TM301"),))
+    told = second.crashed(report, failure)
+    assert told.diagnoses == report.diagnoses
+    assert [n.show("en") for n in told.notes] == ["This happened on rank 1."]
+    line = first.crashed(report, failure)
+    [note] = line.notes
+    assert not line.diagnoses and not first.may_write()
+    assert "rank 0" in note.show("en") and "train.py:12" in note.show("en")
+    other = Report("run", (found(12, "TM303"),))
+    assert Ranks(0, 0, 2, tmp_path).crashed(other, failure).diagnoses == other.diagnoses
 
 
 def test_a_signal_waits_for_the_report_of_a_crash(tmp_path):

@@ -110,6 +110,10 @@ class Observer:
             if "generator" in getattr(getattr(function, "__code__", None), "co_varnames", ()):
                 enter = "_torchmedic_init(tensor, generator)"
                 self._splice(cold, function, enter, self._initialised)
+        parallel: Any = getattr(torch.nn.parallel, "DistributedDataParallel", None)
+        if parallel is not None:
+            wrap = "_torchmedic_wrapped(self, module)"
+            self._splice(cold, parallel.__init__, wrap, self._wrapped)
         self._splice(
             cold,
             data.DataLoader.__iter__,
@@ -264,6 +268,9 @@ class Observer:
 
     def _optimizer_made(self, optimizer: Any) -> None:
         self._tell("optimizer_made", optimizer, sys._getframe(1))
+
+    def _wrapped(self, wrapper: Any, module: Any) -> None:
+        self._tell("wrapped", wrapper, module, sys._getframe(1))
 
     def _mode_set(self, module: Any, mode: Any) -> None:
         frame = sys._getframe(1)
