@@ -3,13 +3,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from torchmedic.model import Diagnosis, Evidence, Fix, Rule, Severity, Text
-from torchmedic.observed import load
+from torchmedic.model import Diagnosis, Evidence, Fix, Rule, Severity, Span, Text
+from torchmedic.observed import Source, load
 from torchmedic.observed.run import Run
 from torchmedic.observed.run_distributed import SampledPass
 from torchmedic.rules._roles import Roles
-from torchmedic.rules._run import node_at
-from torchmedic.rules._statements import put_before
+from torchmedic.rules._statements import put_before, statement_at
 
 rule = Rule(
     code="TM351",
@@ -180,29 +179,36 @@ def order_was_repeated(run: Run) -> Iterator[Diagnosis]:
         is_same = all((p.seed, p.epoch, p.by) == order for p in passes)
         if not root or len(passes) < 2 or not is_same or not first.by or first.by[0].at in told:
             continue
-        at = first.by[0].at
-        told.add(at)
+        told.add(first.by[0].at)
+        found = _loop(first.by[0].at)
+        if found is None:  # `next(iter(loader))` may repeat one batch on purpose
+            continue
+        at = found[0].span(found[1].iter)
         facts = {"passes": len(passes), "epoch": first.epoch}
         text = _PASSES.fill(passes=len(passes), epoch=first.epoch, seed=first.seed)
-        yield Diagnosis(rule, at, facts, (Evidence(text, at),), _fixes(first))
+        yield Diagnosis(rule, at, facts, (Evidence(text, at),), _fixes(first, *found))
 
 
-def _fixes(one: SampledPass) -> tuple[Fix, ...]:
-    """Before `for batch in loader:` that stands directly in `for epoch in …:`."""
-    at = one.by[0].at
+def _loop(at: Span) -> tuple[Source, ast.For] | None:
+    """The `for` that began the pass. Before Python 3.12 the place is the whole statement."""
     source = load(at.path)
-    node = node_at(source, at) if source else None
-    if source is None or node is None:
-        return ()
-    loop: ast.AST | None = node
-    while loop is not None and not isinstance(loop, ast.stmt):
-        loop = source.parent(loop)
-    around = source.parent(loop) if isinstance(loop, ast.For) else None
-    if not isinstance(loop, ast.For) or not isinstance(around, ast.For):
-        return ()
+    if source is None:
+        return None
+    found: list[ast.stmt | None] = [statement_at(source, at)]
+    if not at.end_line:  # Python 3.10 tells the line alone
+        found = [n for n in source.nodes(ast.For) if n.lineno == at.line]
+    [loop] = found if len(found) == 1 else [None]
+    return (source, loop) if isinstance(loop, ast.For) else None
+
+
+def _fixes(one: SampledPass, source: Source, loop: ast.For) -> tuple[Fix, ...]:
+    """Before `for batch in loader:` that stands directly in `for epoch in …:`."""
+    around, node = source.parent(loop), loop.iter
     while isinstance(node, ast.Call) and node.args:  # `enumerate(loader)`, `tqdm(loader)`
         node = node.args[0]
-    if not isinstance(around.target, ast.Name) or not isinstance(node, (ast.Name, ast.Attribute)):
+    if not isinstance(around, ast.For) or not isinstance(around.target, ast.Name):
+        return ()
+    if not isinstance(node, (ast.Name, ast.Attribute)):
         return ()
     batches = ".batch_sampler" if one.is_batched else ""
     call = f"{source.code(node)}{batches}.sampler.set_epoch({around.target.id})"
