@@ -110,10 +110,6 @@ class Observer:
             if "generator" in getattr(getattr(function, "__code__", None), "co_varnames", ()):
                 enter = "_torchmedic_init(tensor, generator)"
                 self._splice(cold, function, enter, self._initialised)
-        parallel: Any = getattr(torch.nn.parallel, "DistributedDataParallel", None)
-        if parallel is not None:
-            wrap = "_torchmedic_wrapped(self, module)"
-            self._splice(cold, parallel.__init__, wrap, self._wrapped)
         joining: Any = sys.modules.get("torch.distributed.algorithms.join")
         if joining is not None:
             joins = joining.Joinable.__init__  # called by DistributedDataParallel's, which is long
