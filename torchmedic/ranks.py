@@ -19,12 +19,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from torchmedic.alone import Alone
 from torchmedic.model import Diagnosis, Evidence, Text
 from torchmedic.render import Report
 
 if TYPE_CHECKING:
     from torchmedic.observed import Failure
-    from torchmedic.session import Session
 
 FOR_OTHERS = 5.0  # seconds that the first rank waits for the findings of the rest
 FOR_UNSEEN = 1.0  # … for one that has not begun yet, or isn't watched
@@ -43,30 +43,6 @@ class Findings(NamedTuple):
     rank: int
     found: tuple[Diagnosis, ...]
     is_told: bool = False
-
-
-class Alone:
-    """The only process of its program."""
-
-    def settled(self, found: tuple[Diagnosis, ...]) -> Report | None:
-        """What this process tells at its end; None if another one tells it."""
-        return Report("run", found)
-
-    def leave(self) -> None:
-        """The report is written."""
-
-    @contextmanager
-    def crashing(self) -> Iterator[None]:
-        """Around the report of a crash."""
-        yield
-
-    def crashed(self, report: Report, failure: Failure) -> Report:
-        """The report of a crash with its process; one line in its place if another rank tells the same."""
-        return report
-
-    def may_write(self) -> bool:
-        """True in the one process that writes the file of `--output`."""
-        return True
 
 
 class Ranks(Alone):
@@ -216,20 +192,6 @@ class Ranks(Alone):
     def _path(self, what: str, local: int) -> Path:
         assert self.folder is not None
         return self.folder / f"{what}-{local}"
-
-
-def attach(session: Session) -> None:
-    """Makes the session one of several ranks, if it is one."""
-    ranks = join(session.environment)
-    if ranks is None:
-        return
-    session.ranks = ranks
-    # A trial of one process can't take part in the job.
-    session.options = session.options._replace(verify=False)
-    live, write = session.live, session.live.write
-    live.allows = ranks.may_tell_now
-    if ranks.local:
-        live.write = lambda line: write(f"rank {ranks.rank}: {line}")
 
 
 def join(environment: Mapping[str, str]) -> Ranks | None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from torchmedic import ranks, silent
+from torchmedic import alone, silent
 from torchmedic.model import Lang, Text
 from torchmedic.render import Report
 
@@ -50,7 +50,7 @@ def run(words: Sequence[str], options: Options) -> int:
         observer = silent.observer(options.overfit)
     recorder = Recorder(observer)
     session = Session(words, options, recorder, observer)
-    ranks.attach(session)
+    alone.attach(session)
     watching.claim(observer)
     if observer is not None:
         observer.on_error = session.on_observer_error
@@ -84,7 +84,7 @@ class Session:
             self.cwd = os.sep
         self.environment = dict(os.environ)
         self.live = silent.Live(options.lang, self.cwd, lambda line: emit(line, sys.stderr))
-        self.ranks = ranks.Alone()  # or one of several
+        self.ranks = alone.Alone()  # or one of several
 
     def on_exit(self, error: BaseException) -> None:
         """Reports what the program caught before it gave up, if that is a mistake that a rule knows."""
