@@ -29,7 +29,17 @@ ALLOWED = {
 }
 TORCH_USERS = {"probes", "seeding"}  # lazily: nothing that only looks loads it
 EDGES = {"__init__", "__main__", "cli", "config", "session", "explain", "unknown", "mending"}
-EDGES |= {"checking", "checklist", "evidence", "overfit", "silent", "watched", "watching"}
+EDGES |= {
+    "alone",
+    "checking",
+    "checklist",
+    "evidence",
+    "overfit",
+    "ranks",
+    "silent",
+    "watched",
+    "watching",
+}
 TORCHLESS = (
     "torchmedic",
     *(f"torchmedic.{name}" for name in ("engine", "rules", "observed", "cli", "checking.command")),

@@ -40,6 +40,8 @@ NOT_SEEN_IN_SOURCE: set[str] = {
     "class-label-out-of-range",
     "embedding-index-out-of-range",
     "training-data-not-shuffled",
+    "distributed-epoch-not-set",
+    "distributed-wrapper-bypassed",
 }
 PARTICLES = "을|를|은|는|이|가|과|와|으로|로"
 PARTICLE = re.compile(rf"\{{\w+\}}[`\"')\]]*(?:{PARTICLES})(?=[\s.,)]|$)")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from torchmedic import silent
+from torchmedic import alone, silent
 from torchmedic.model import Lang, Text
 from torchmedic.render import Report
 
@@ -50,6 +50,7 @@ def run(words: Sequence[str], options: Options) -> int:
         observer = silent.observer(options.overfit)
     recorder = Recorder(observer)
     session = Session(words, options, recorder, observer)
+    alone.attach(session)
     watching.claim(observer)
     if observer is not None:
         observer.on_error = session.on_observer_error
@@ -83,6 +84,7 @@ class Session:
             self.cwd = os.sep
         self.environment = dict(os.environ)
         self.live = silent.Live(options.lang, self.cwd, lambda line: emit(line, sys.stderr))
+        self.ranks = alone.Alone()  # or one of several
 
     def on_exit(self, error: BaseException) -> None:
         """Reports what the program caught before it gave up, if that is a mistake that a rule knows."""
@@ -91,9 +93,11 @@ class Session:
     def on_end(self) -> None:
         """Reports what the run did wrong, if anything."""
         found = self._silent()
-        self.is_found = bool(found)
-        if found or self.options.overfit or self.options.output is not None:
-            self._write(Report("run", found, self._overfit()))
+        report = self.ranks.settled(found)
+        self.is_found = bool(found or (report and report.diagnoses))
+        if report is not None:
+            self._write(report._replace(notes=self._overfit()))
+        self.ranks.leave()
 
     def _overfit(self) -> tuple[Text, ...]:
         if not self.options.overfit or self.observer is None:
@@ -142,6 +146,10 @@ class Session:
 
     def on_crash(self, error: BaseException, is_caught: bool = False) -> None:
         """Reads the crash and reports it. Errors of ours are raised: the launcher tells them in one line."""
+        with self.ranks.crashing():
+            self._crashed(error, is_caught)
+
+    def _crashed(self, error: BaseException, is_caught: bool) -> None:
         from torchmedic.engine import diagnose
         from torchmedic.probes.crash import read_error
 
@@ -164,7 +172,7 @@ class Session:
             found = self._verified(found, failure, seconds)
         with suppress(Exception):
             found += tuple(d for d in self._silent() if not _is_told(d, found))
-        report = Report("run", found, notes)
+        report = self.ranks.crashed(Report("run", found, notes), failure)
         self._write(report)
         if self.options.fix:
             offer_fix(report, self.options)
@@ -193,7 +201,7 @@ class Session:
         options = self.options
         if report.diagnoses or report.notes:
             emit("\n" + show(report, options, self.cwd), sys.stderr)
-        if options.output is None:
+        if options.output is None or not self.ranks.may_write():
             return
         if options.format == "json":
             from torchmedic.render import json as as_json

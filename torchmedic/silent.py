@@ -48,6 +48,7 @@ class Live:
         self.cwd = cwd
         self.write = write
         self.told: set[object] = set()
+        self.allows: Callable[[tuple[str, str, int]], bool] = lambda key: True
 
     def tell(self, run: Run) -> None:
         from torchmedic.render import shown_path
@@ -56,6 +57,8 @@ class Live:
             at = diagnosis.at
             key = diagnosis.rule.code, at and (at.path, at.line)
             if key in self.told or at is None:
+                continue
+            if not self.allows((diagnosis.rule.code, at.path, at.line)):
                 continue
             self.told.add(key)
             said = self.LINE.fill(

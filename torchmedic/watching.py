@@ -9,7 +9,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from torchmedic import session, silent
+from torchmedic import alone, session, silent
 from torchmedic.model import Diagnosis, Lang
 from torchmedic.render import Report
 
@@ -69,6 +69,7 @@ def install(lang: Lang | None = None) -> None:
     if recorder is None:
         return
     crash = session.Session((), options, recorder, observer)
+    alone.attach(crash)
     process = os.getpid()
     shell = _notebook()
     if shell is not None:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from torchmedic.observed.failure import Site
 from torchmedic.observed.run_data import LoaderRun, SeedsRun
+from torchmedic.observed.run_distributed import SampledPass, Wrapped
 from torchmedic.observed.run_memory import Clip, Freezing, Holder, ScheduleRun, Unheld
 from torchmedic.observed.run_numbers import (
     Constant,
@@ -113,6 +114,8 @@ class Run(NamedTuple):
     schedules: tuple[ScheduleRun, ...] = ()
     clips: tuple[Clip, ...] = ()
     freezings: tuple[Freezing, ...] = ()
+    wrapped: tuple[Wrapped, ...] = ()
+    sampled: tuple[SampledPass, ...] = ()
     is_over: bool = True  # False: asked while it was going on
     loaders: tuple[LoaderRun, ...] = ()
     seeds: SeedsRun = SeedsRun()

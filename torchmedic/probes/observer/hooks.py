@@ -113,6 +113,10 @@ class Observer:
             if "generator" in getattr(getattr(function, "__code__", None), "co_varnames", ()):
                 enter = "_torchmedic_init(tensor, generator)"
                 self._splice(cold, function, enter, self._initialised)
+        joining: Any = sys.modules.get("torch.distributed.algorithms.join")
+        if joining is not None:
+            joins = joining.Joinable.__init__  # called by DistributedDataParallel's, which is long
+            self._splice(cold, joins, "_torchmedic_joins(self)", self._joins)
         self._splice(
             cold,
             data.DataLoader.__iter__,
@@ -269,6 +273,14 @@ class Observer:
 
     def _optimizer_made(self, optimizer: Any) -> None:
         self._tell("optimizer_made", optimizer, sys._getframe(1))
+
+    def _joins(self, wrapper: Any) -> None:
+        nn: Any = sys.modules["torch"].nn
+        frame = sys._getframe(1).f_back
+        if frame is not None and isinstance(wrapper, nn.parallel.DistributedDataParallel):
+            module = frame.f_locals.get("module")
+            if isinstance(module, nn.Module):
+                self._tell("wrapped", wrapper, module, frame)
 
     def _mode_set(self, module: Any, mode: Any) -> None:
         frame = sys._getframe(1)

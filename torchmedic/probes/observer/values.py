@@ -126,8 +126,10 @@ class Values(Watcher):
 
     def _read_later(self) -> None:
         """What waits on an accelerator, in one transfer."""
-        torch: Any = sys.modules["torch"]
         waiting, self._later = self._later, []
+        if not waiting:  # torch may not be loaded
+            return
+        torch: Any = sys.modules["torch"]
         for device in {tensor.device for _, _, tensor in waiting}:
             mine = [one for one in waiting if one[2].device == device]
             numbers = torch.stack([t.reshape(()).float() for _, _, t in mine]).tolist()

@@ -133,6 +133,9 @@ class Watcher:
     def installed(self) -> None:
         """The watching begins: torch is loaded."""
 
+    def wrapped(self, wrapper: Any, module: Any, frame: FrameType) -> None:
+        """A DistributedDataParallel is about to be made for a module."""
+
     def opened(self) -> None:
         """A window begins: what was noted of the last one may be out of date."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from torchmedic.probes.observer.clipping import Clipping
+from torchmedic.probes.observer.distributed import Distributed
 from torchmedic.probes.observer.forwards import Forwards
 from torchmedic.probes.observer.gradients import Gradients
 from torchmedic.probes.observer.holders import Holders
@@ -35,6 +36,7 @@ def every_watcher(now: Now, overfit: int = 0) -> list[Watcher]:
         Clipping(now),
         Loaders(now),
         Seeds(now),
+        Distributed(now),
     ]
     if overfit:
         from torchmedic.probes.observer.overfit import Overfit
