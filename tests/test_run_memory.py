@@ -175,6 +175,7 @@ def test_hooks_on_saved_tensors_are_not_run(tmp_path):
     from torch import nn
     from torch.utils.checkpoint import checkpoint
 
+    torch.manual_seed(0)
     layer, runs = nn.Linear(4, 4), []
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
 

@@ -14,11 +14,10 @@ from torchmedic.observed.scopes import binding, own_nodes
 from torchmedic.observed.source import Function
 
 # A dataset that knows of workers or ranks may well split itself, and what draws or waits differs in each worker.
-_SPLITS = re.compile(r"worker|rank|shard|world|replica|(?<!\.)split|islice|environ|getpid", re.I)
-_DIFFERS = re.compile(
-    r"rand|rng|shuffle|sampl|choice|permut|normal|uniform|seed|queue|socket|stdin|request|connect|stream|consum|\.get\(|"
-    r"\bnext\(|\bwhile\b|\btime\b",
-    re.I,
+_SPLITS = r"(?i)worker|rank|shard|world|replica|(?<!\.)split|islice|environ|getpid"
+_DIFFERS = (
+    r"(?i)rand|rng|shuffle|sampl|choice|permut|normal|uniform|seed|queue|socket|stdin|request|connect|stream|consum|"
+    r"\.get\(|\bnext\(|\bwhile\b|\btime\b"
 )
 _WRAPPERS = ("enumerate", "zip", "reversed", "sorted", "list", "tuple", "tqdm")
 
@@ -63,7 +62,7 @@ def is_repeated(walk: Walk, plain: frozenset[str]) -> bool:
     text = walk.source.code(walk.owner)
     names = {n.id for n in ast.walk(walk.owner) if isinstance(n, ast.Name)}
     bases = [walk.source.name(base) or "" for base in walk.owner.bases]
-    if _SPLITS.search(text) or _DIFFERS.search(text) or walk.loop is None:
+    if re.search(_SPLITS, text) or re.search(_DIFFERS, text) or walk.loop is None:
         return False
     if not all(base.rpartition(".")[2] == "IterableDataset" for base in bases):
         return False

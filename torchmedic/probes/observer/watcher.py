@@ -27,10 +27,10 @@ class Now:
         self._iterator: weakref.ref[Any] | None = None
 
     def drew(self, iterator: Any, number: int) -> None:
-        """A DataLoader's iterator gives a batch; 0: it is at its end."""
-        if number != self._pass or self._iterator is None or self._iterator() is not iterator:
-            self._pass = number
-            self._iterator = weakref.ref(iterator) if number else None
+        """A DataLoader's iterator gives a batch; 0: it is asked for one, or at its end."""
+        self._pass = number
+        if number and (self._iterator is None or self._iterator() is not iterator):
+            self._iterator = weakref.ref(iterator)
 
     def modules_made(self) -> int:
         """How many modules had been made; 0 if that isn't known."""
