@@ -13,11 +13,12 @@ import shutil
 import signal
 import stat
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from torchmedic.alone import Alone
 from torchmedic.model import Diagnosis, Evidence, Text
@@ -147,14 +148,20 @@ class Ranks(Alone):
     def crashing(self) -> Iterator[None]:
         """torchrun ends all ranks by SIGTERM as soon as one has failed: here it takes effect behind the report."""
         self._is_crashing = True
-        mask: Callable[..., Any] | None = getattr(signal, "pthread_sigmask", None)
-        before = mask(signal.SIG_BLOCK, {signal.SIGTERM}) if mask is not None else set()
+        heard: list[int] = []
+        # Not a signal mask: that of one thread leaves the process open to it by the others.
+        known = signal.getsignal(signal.SIGTERM)
+        is_ours = known is not None and threading.current_thread() is threading.main_thread()
+        if is_ours:
+            signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
         try:
             yield
         finally:
             self.leave()
-            if mask is not None:
-                mask(signal.SIG_SETMASK, before)
+            if is_ours:
+                signal.signal(signal.SIGTERM, known)
+                if heard:
+                    os.kill(os.getpid(), signal.SIGTERM)
 
     def crashed(self, report: Report, failure: Failure) -> Report:
         at = failure.raised_at
