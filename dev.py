@@ -87,7 +87,8 @@ def test(arguments: list[str]) -> int:
         script = check[0].endswith(".py")
         if call(*check) if script else call("-m", *check):
             failed.append(" ".join(check))
-    jobs = [] if any(a.startswith(("-n", "--numprocesses")) for a in arguments) else ["-n", "2"]
+    is_told = any(a.startswith(("-n", "--numprocesses")) for a in arguments)
+    jobs = [] if is_told else ["-n", "2", "--dist", "worksteal"]
     words = ("pytest", *jobs, *arguments)
     say(f"$ {' '.join(words)}")
     if call("-m", *words):
