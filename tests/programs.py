@@ -66,12 +66,15 @@ def execute(*words: str, cwd: Path) -> Outcome:
 
 
 def _execute(words: tuple[str, ...], cwd: Path) -> Outcome:
+    import numpy
+
     from torchmedic import silent
     from torchmedic.probes import launch
     from torchmedic.probes.crash import read_error
     from torchmedic.probes.record import Recorder
 
     os.chdir(cwd)
+    numpy.random.set_bit_generator(numpy.random.MT19937())  # as in a process that seeded nothing
     sys.path.insert(0, "")  # `python` puts the script's folder in the place of this entry
     observer = silent.observer()
     recorder = Recorder(observer)
