@@ -178,7 +178,8 @@ def test_an_error_of_ours_ends_the_watching_and_nothing_else(event, tmp_path, mo
 
     def faulty():
         observer = made()
-        observer.watchers.append(Faulty(observer.now))
+        make = observer._make
+        observer._make = lambda now: [*make(now), Faulty(now)]
         return observer
 
     folder = written("schedule", tmp_path)

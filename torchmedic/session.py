@@ -122,7 +122,7 @@ class Session:
         if self.observer is None:
             return ()
         self.recorder.uninstall()
-        if self.observer.error is not None:
+        if self.observer.error is not None or self.observer.is_idle:
             return ()
         found = silent.found_in(self.observer.read(), _collect([]))
         return tuple(with_diffs(d) for d in silent.with_fixes(found, silent.main_file()))

@@ -12,6 +12,7 @@ from torchmedic.model import Diagnosis, Lang, Rule, Text
 if TYPE_CHECKING:
     from torchmedic.observed.run import Run
     from torchmedic.probes.observer.hooks import Observer
+    from torchmedic.probes.observer.watcher import Now, Watcher
 
 OnError = Callable[[Rule, Exception], None]
 
@@ -19,9 +20,13 @@ OnError = Callable[[Rule, Exception], None]
 def observer(overfit: int = 0) -> Observer:
     """With everything that it can watch; not installed yet. `overfit`: how often one batch is to be repeated."""
     from torchmedic.probes.observer.hooks import Observer
-    from torchmedic.probes.observer.watchers import every_watcher
 
-    return Observer(lambda now: every_watcher(now, overfit))
+    def watchers(now: Now) -> list[Watcher]:
+        from torchmedic.probes.observer.watchers import every_watcher
+
+        return every_watcher(now, overfit)
+
+    return Observer(watchers)
 
 
 def found_in(run: Run, on_error: OnError) -> tuple[Diagnosis, ...]:

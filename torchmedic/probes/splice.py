@@ -68,16 +68,27 @@ def _lines(path: str) -> list[str]:
 def _definition(code: CodeType) -> tuple[ast.Module, ast.FunctionDef]:
     """A method in a class statement of its class's name, or a function, at its own lines and columns."""
     lines = _lines(code.co_filename)
-    block = inspect.getblock(lines[code.co_firstlineno - 1 :])
-    is_method = block[0][:1] in " \t"
+    is_method = lines[code.co_firstlineno - 1][:1] in " \t"
     owner = getattr(code, "co_qualname", f"Module.{code.co_name}").split(".")[0]
-    tree = ast.parse((f"class {owner}:\n" if is_method else "\n") + "".join(block))
+    head = f"class {owner}:\n" if is_method else "\n"
+    try:  # tokenizing the block takes longer than all the rest
+        tree = ast.parse(head + "".join(lines[code.co_firstlineno - 1 : _last_line(code)]))
+    except SyntaxError:
+        block = inspect.getblock(lines[code.co_firstlineno - 1 :])
+        tree = ast.parse(head + "".join(block))
     ast.increment_lineno(tree, code.co_firstlineno - 2)
     body = tree.body[0]
     definition = body.body[0] if isinstance(body, ast.ClassDef) and is_method else body
     if not isinstance(definition, ast.FunctionDef) or definition.name != code.co_name:
         raise ValueError(f"{code.co_filename} does not hold {code.co_name} where it should")
     return tree, definition
+
+
+def _last_line(code: CodeType) -> int:
+    """Where its last instruction stands; the first line where Python doesn't tell (before 3.11)."""
+    tell: Any = getattr(code, "co_positions", tuple)
+    inner = [_last_line(c) for c in code.co_consts if isinstance(c, CodeType)]
+    return max([code.co_firstlineno, *inner, *(end or 0 for _, end, _, _ in tell())])
 
 
 def _expression(text: str) -> ast.expr:

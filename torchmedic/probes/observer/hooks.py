@@ -58,7 +58,8 @@ class Observer:
         watchers: Callable[[Now], list[Watcher]],
     ) -> None:
         self.now = Now()
-        self.watchers = watchers(self.now)
+        self._make = watchers
+        self.watchers: list[Watcher] = []  # made when torch is there: until then they cost nothing
         self.error: Exception | None = None
         self.is_on = False
         self.on_window: Callable[[], None] = lambda: None
@@ -85,6 +86,7 @@ class Observer:
         """torch is loaded. What can't be watched in this version of it is left out."""
         torch: Any = sys.modules["torch"]
         self._thread = threading.get_ident()
+        self.watchers = self._make(self.now)
         self._is_compiling = getattr(sys.modules.get("torch.compiler"), "is_compiling", bool)
         names = [n for n in vars(Watcher) if not n.startswith("_") and n != "read"]
         for name in names:
@@ -216,6 +218,11 @@ class Observer:
         for handle in self._handles:
             handle.remove()
         self.switch_calls(False)
+
+    @property
+    def is_idle(self) -> bool:
+        """True if no model was called and no optimizer took a step: there is nothing to read."""
+        return not self.now.steps and not self.now.forwards
 
     def read(self) -> Run:
         """What was seen so far. It is over when nothing is watched any more."""

@@ -26,7 +26,7 @@ class Seeds(Watcher):
 
     def __init__(self, now: Now) -> None:
         super().__init__(now)
-        self._python = random.getstate()
+        self._python = now.python
         self._generator: Any = None
         self._state = b""
         self._number = 0  # that the generator began with

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ class Now:
     """Where the program stands."""
 
     def __init__(self) -> None:
+        self.python = random.getstate()  # of Python's generator, at the start
         self.steps = 0  # of all optimizers
         self.forwards = 0  # root calls that were seen
         self.is_open = True  # in a window: all events are told
