@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dis
+import sys
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from types import CodeType, FrameType
 from typing import Any
 
@@ -262,21 +264,25 @@ class Forwards(Watcher):
         )
 
 
-_DROPS: dict[tuple[int, int], bool] = {}
-
-
+@lru_cache(maxsize=MOST_SITES)
 def _drops(code: CodeType, lasti: int) -> bool:
-    """True if the program does nothing with what the call returns: the next instruction throws it away."""
-    key = (id(code), lasti)
-    if key not in _DROPS:
-        following = [i for i in dis.get_instructions(code) if i.offset > lasti][:1]
-        _DROPS[key] = bool(following) and following[0].opname == "POP_TOP"
-    return _DROPS[key]
+    """True if the program does nothing with what the call returns: it is thrown away, or named and never read."""
+    instructions = list(dis.get_instructions(code))
+    following = next((i for i in instructions if i.offset > lasti), None)
+    if following is None or following.opname == "POP_TOP":
+        return following is not None
+    if following.opname != "STORE_FAST":
+        return following.opname == "STORE_NAME" and following.argval == "_"
+    reads = (i for i in instructions if i.opname.startswith("LOAD_FAST"))
+    return not any(following.argval in (i.argval, *_both(i.argval)) for i in reads)
+
+
+def _both(name: object) -> tuple[object, ...]:
+    """From Python 3.13 on, one instruction may load two names."""
+    return name if isinstance(name, tuple) else ()
 
 
 def _torch() -> Any:
-    import sys
-
     return sys.modules["torch"]
 
 
