@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from torchmedic import evidence
+from torchmedic import evidence, silent
 from torchmedic.abstract import execute
 from torchmedic.engine import diagnose
 from torchmedic.model import Diagnosis, Lang, Text
@@ -120,9 +120,8 @@ def checklist(source: Source, watched: Watched | None = None) -> Checklist:
     trace = execute(source)
     found = diagnose(trace, lambda rule, error: tell_failure(f"in the rule {rule.code}", error))
     if watched is not None:
-        told = {(d.rule.code, d.at and (d.at.path, d.at.line)) for d in found}
-        in_run = (d for d in watched.found if d.at is not None)
-        found += [d for d in in_run if (d.rule.code, d.at and (d.at.path, d.at.line)) not in told]
+        told = set(map(silent.key, found))
+        found += [d for d in watched.found if d.at is not None and silent.key(d) not in told]
     boxes = tuple(_here(_box(question, trace, found, watched), source) for question in QUESTIONS)
     asked = {code for question in QUESTIONS for code in question.codes}
     return Checklist(source.path, boxes, sum(d.rule.code not in asked for d in found))

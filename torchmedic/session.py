@@ -51,7 +51,7 @@ def run(words: Sequence[str], options: Options) -> int:
     recorder = Recorder(observer)
     session = Session(words, options, recorder, observer)
     alone.attach(session)
-    watching.claim(observer)
+    watching.claim(session)
     if observer is not None:
         observer.on_error = session.on_observer_error
         observer.on_window = session.on_window
@@ -119,21 +119,20 @@ class Session:
             sys.path = theirs
 
     def _silent(self) -> tuple[Diagnosis, ...]:
-        if self.observer is None:
-            return ()
         self.recorder.uninstall()
-        if self.observer.error is not None or self.observer.is_idle:
+        return self.seen()
+
+    def seen(self) -> tuple[Diagnosis, ...]:
+        """The silent mistakes that were seen so far, with the fixes that the source allows."""
+        observer = self.observer
+        if observer is None or observer.error is not None or observer.is_idle:
             return ()
-        found = silent.found_in(self.observer.read(), _collect([]))
+        found = silent.found_in(observer.read(), _collect([]))
         return tuple(with_diffs(d) for d in silent.with_fixes(found, silent.main_file()))
 
     def on_observer_error(self, error: Exception) -> None:
-        said = str(error).strip().split("\n")[0][:200]
-        emit(
-            OBSERVER_FAILED.fill(error=f"{type(error).__name__}: {said}").show(self.options.lang)
-            + "\n",
-            sys.stderr,
-        )
+        said = OBSERVER_FAILED.fill(error=in_one_line(error)).show(self.options.lang)
+        emit(said + "\n", sys.stderr)
 
     def explain(self, error: BaseException) -> None:
         """Reports an exception after which the program goes on, if a rule knows it."""
@@ -171,7 +170,8 @@ class Session:
         elif self.options.verify and any(d.fixes for d in found):
             found = self._verified(found, failure, seconds)
         with suppress(Exception):
-            found += tuple(d for d in self._silent() if not _is_told(d, found))
+            told = set(map(silent.key, found))
+            found += tuple(d for d in self._silent() if silent.key(d) not in told)
         report = self.ranks.crashed(Report("run", found, notes), failure)
         self._write(report)
         if self.options.fix:
@@ -243,10 +243,6 @@ def _collect(broken: list[Rule]) -> Callable[[Rule, Exception], None]:
     return on_error
 
 
-def _is_told(diagnosis: Diagnosis, found: tuple[Diagnosis, ...]) -> bool:
-    return any(d.rule is diagnosis.rule and d.at == diagnosis.at for d in found)
-
-
 def is_aftermath(failure: Failure) -> bool:
     """A rank that failed because another one did has nothing of its own to report."""
     return "NCCL" in failure.message or "Connection closed by peer" in failure.message
@@ -254,12 +250,17 @@ def is_aftermath(failure: Failure) -> bool:
 
 def tell_failure(where: str, error: Exception) -> None:
     """One line about an error of our own."""
-    said = str(error).strip().split("\n")[0][:200]
     emit(
-        f"torchmedic failed {where} ({type(error).__name__}: {said}); "
+        f"torchmedic failed {where} ({in_one_line(error)}); "
         "the traceback above is complete. Please report it.\n",
         sys.stderr,
     )
+
+
+def in_one_line(error: Exception) -> str:
+    """Its type and the beginning of what it says."""
+    said = str(error).strip().split("\n")[0][:200]
+    return f"{type(error).__name__}: {said}"
 
 
 def read_lines(path: str) -> Sequence[str]:

@@ -35,9 +35,14 @@ def found_in(run: Run, on_error: OnError) -> tuple[Diagnosis, ...]:
 
     found: dict[object, Diagnosis] = {}
     for diagnosis in diagnose(run, on_error):
-        at = diagnosis.at
-        found.setdefault((diagnosis.rule.code, at and (at.path, at.line)), diagnosis)
+        found.setdefault(key(diagnosis), diagnosis)
     return tuple(found.values())
+
+
+def key(diagnosis: Diagnosis) -> tuple[str, str, int]:
+    """What makes two diagnoses the same mistake: the rule, the file and the line."""
+    at = diagnosis.at
+    return diagnosis.rule.code, at.path if at else "", at.line if at else 0
 
 
 class Live:
@@ -59,13 +64,10 @@ class Live:
         from torchmedic.render import shown_path
 
         for diagnosis in found_in(run, lambda rule, error: None):
-            at = diagnosis.at
-            key = diagnosis.rule.code, at and (at.path, at.line)
-            if key in self.told or at is None:
+            at, known = diagnosis.at, key(diagnosis)
+            if at is None or known in self.told or not self.allows(known):
                 continue
-            if not self.allows((diagnosis.rule.code, at.path, at.line)):
-                continue
-            self.told.add(key)
+            self.told.add(known)
             said = self.LINE.fill(
                 code=diagnosis.rule.code,
                 place=f"{shown_path(at.path, self.cwd)}:{at.line}",

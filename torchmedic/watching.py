@@ -15,7 +15,6 @@ from torchmedic.render import Report
 
 if TYPE_CHECKING:
     from torchmedic.probes.observer.hooks import Observer
-    from torchmedic.probes.record import Recorder
 
 
 class watch:
@@ -30,29 +29,27 @@ class watch:
     def __init__(self, lang: Lang | None = None, report: bool = True) -> None:
         self._options = session.Options(lang=_language(lang))
         self._is_told = report
-        self._observer: Observer | None = None
-        self._recorder: Recorder | None = None
+        self._session: session.Session | None = None
+        self._is_own = False
 
     def __enter__(self) -> watch:
-        if _ACTIVE:
-            self._observer, self._is_told = _ACTIVE[-1], False
-        else:
-            self._observer, self._recorder = _begin(self._options)
+        self._is_own = not _ACTIVE
+        if self._is_own:
+            _begin(self._options)
+        self._session = _ACTIVE[-1]
         return self
 
     def __exit__(self, *details: object) -> None:
-        if self._recorder is not None:
-            _end(self._recorder)
-        if self._is_told:
-            with suppress(Exception):
-                _write(self.diagnoses, self._options)
+        if self._is_own and self._session is not None:
+            _end(self._session)
+            if self._is_told:
+                with suppress(Exception):
+                    _write(self.diagnoses, self._options)
 
     @property
     def diagnoses(self) -> tuple[Diagnosis, ...]:
         """The mistakes that were seen so far, with the fixes that the source allows; empty if nothing can be watched."""
-        if self._observer is None or self._observer.error is not None:
-            return ()
-        return _found(self._observer)
+        return self._session.seen() if self._session is not None else ()
 
 
 def install(lang: Lang | None = None) -> None:
@@ -65,15 +62,12 @@ def install(lang: Lang | None = None) -> None:
     options = session.Options(lang=_language(lang), verify=False)
     if _ACTIVE:
         return
-    observer, recorder = _begin(options)
-    if recorder is None:
-        return
-    crash = session.Session((), options, recorder, observer)
+    crash = _begin(options)
     alone.attach(crash)
     process = os.getpid()
     shell = _notebook()
     if shell is not None:
-        _in_notebook(shell, crash, observer)
+        _in_notebook(shell, crash)
         return
     previous = sys.excepthook
 
@@ -82,11 +76,11 @@ def install(lang: Lang | None = None) -> None:
         if os.getpid() == process and isinstance(error, Exception):
             with suppress(Exception):
                 crash.on_crash(error)
-            _end(recorder)
+            _end(crash)
 
     def finish() -> None:
         if os.getpid() == process and _ACTIVE:
-            _end(recorder)
+            _end(crash)
             with suppress(Exception):
                 crash.on_end()
 
@@ -94,41 +88,35 @@ def install(lang: Lang | None = None) -> None:
     atexit.register(finish)
 
 
-_ACTIVE: list[Observer | None] = []
+_ACTIVE: list[session.Session] = []
 
 
-def claim(observer: Observer | None) -> None:
+def claim(running: session.Session) -> None:
     """`torchmedic run` watches: what the program itself asks for is part of that."""
-    _ACTIVE.append(observer)
+    _ACTIVE.append(running)
 
 
-def _begin(options: session.Options) -> tuple[Observer | None, Recorder | None]:
+def _begin(options: session.Options) -> session.Session:
+    from torchmedic.probes.record import Recorder
+
     observer: Observer | None = None
-    recorder: Recorder | None = None
     with suppress(Exception):  # the program runs all the same
-        from torchmedic.probes.record import Recorder
-
         observer = silent.observer()
         observer.now.is_whole = False  # what the program seeded and drew before can't be told
-        recorder = Recorder(observer)
-        live = session.Session((), options, recorder, observer)
-        observer.on_error = live.on_observer_error
-        recorder.install()
-    _ACTIVE.append(observer)
-    return observer, recorder
+    begun = session.Session((), options, Recorder(observer), observer)
+    if observer is not None:
+        observer.on_error = begun.on_observer_error
+    with suppress(Exception):
+        begun.recorder.install()
+    _ACTIVE.append(begun)
+    return begun
 
 
-def _end(recorder: Recorder | None) -> None:
+def _end(ended: session.Session) -> None:
     if _ACTIVE:
         _ACTIVE.pop()
-    if recorder is not None:
-        with suppress(Exception):
-            recorder.uninstall()
-
-
-def _found(observer: Observer) -> tuple[Diagnosis, ...]:
-    found = silent.found_in(observer.read(), lambda rule, error: None)
-    return tuple(session.with_diffs(d) for d in silent.with_fixes(found, silent.main_file()))
+    with suppress(Exception):
+        ended.recorder.uninstall()
 
 
 def _write(found: tuple[Diagnosis, ...], options: session.Options) -> None:
@@ -155,7 +143,7 @@ def _notebook() -> Any:
     return ipython.get_ipython() if ipython is not None else None
 
 
-def _in_notebook(shell: Any, crash: session.Session, observer: Observer | None) -> None:
+def _in_notebook(shell: Any, crash: session.Session) -> None:
     told: set[object] = set()
 
     def explain(
@@ -166,9 +154,8 @@ def _in_notebook(shell: Any, crash: session.Session, observer: Observer | None) 
             crash.explain(error)
 
     def after_cell(*details: object) -> None:
-        found = _found(observer) if observer is not None and observer.error is None else ()
-        new = tuple(d for d in found if (d.rule.code, d.at and d.at[:2]) not in told)
-        told.update((d.rule.code, d.at and d.at[:2]) for d in new)
+        new = tuple(d for d in crash.seen() if silent.key(d) not in told)
+        told.update(map(silent.key, new))
         _write(new, crash.options)
 
     shell.set_custom_exc((Exception,), explain)
