@@ -524,6 +524,33 @@ def test_what_a_program_caught_is_otherwise_its_own(code, status, folder):
     assert (done.returncode, done.stderr) == (status, "")
 
 
+SILENT_THEN_CAUGHT = """\
+import sys
+
+import torch
+
+torch.manual_seed(0)
+model = torch.nn.Linear(4, 3)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+try:
+    for step in range(12):
+        loss = torch.nn.functional.cross_entropy(model(torch.randn(8, 4)), torch.randint(3, (8,)))
+        loss.backward()
+        optimizer.step()
+    {}[0]
+except KeyError as error:
+    print("failed:", error)
+    sys.exit(3)
+"""
+
+
+def test_what_was_silent_is_told_although_the_caught_exception_is_unknown(folder):
+    (folder / "caught.py").write_text(SILENT_THEN_CAUGHT)
+    done = cli("run", "caught.py", cwd=folder)
+    assert (done.returncode, done.stdout) == (3, "failed: 0\n")
+    assert "TM302" in done.stderr and "KeyError" not in done.stderr
+
+
 def test_an_unknown_error_gets_an_honest_answer(folder):
     done = cli("run", "other.py", cwd=folder)
     assert (done.returncode, done.stdout) == (1, "before\n")

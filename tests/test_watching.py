@@ -16,7 +16,7 @@ from torch import nn
 
 import torchmedic
 from programs import execute, forked
-from torchmedic.probes.observer import hooks
+from torchmedic.probes.observer import points
 from torchmedic.probes.observer.watcher import Watcher
 
 DIGEST = """
@@ -237,7 +237,7 @@ def codes() -> list[object]:
         dataloader.DataLoader.__iter__,
         dataloader._BaseDataLoaderIter.__next__,
         torch.autograd.graph._engine_run_backward,
-        *(getattr(nn.functional, name) for name in hooks.LOSSES),
+        *(getattr(nn.functional, name) for name in points.LOSSES),
     ]
     held = [optimizer._global_optimizer_pre_hooks, optimizer._global_optimizer_post_hooks]
     return [id(f.__code__) for f in functions] + [len(hooks) for hooks in held]

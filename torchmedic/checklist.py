@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from torchmedic import evidence, silent
 from torchmedic.abstract import execute
+from torchmedic.console import emit, tell_failure, use_colour, write_output
 from torchmedic.engine import diagnose
 from torchmedic.model import Diagnosis, Lang, Text
 from torchmedic.observed import Source
 from torchmedic.observed.source import decode
 from torchmedic.observed.trace import Trace
 from torchmedic.render.checklist import Box, Checklist, as_json, markdown, render
-from torchmedic.session import Options, emit, tell_failure, use_colour, write_output
+from torchmedic.session import Options
 
 if TYPE_CHECKING:
     from torchmedic.watched import Watched

@@ -7,22 +7,14 @@ import re
 import sys
 from collections.abc import Sequence
 
+from torchmedic.console import emit, tell_failure, terminal_width, use_colour, write_output
 from torchmedic.engine import diagnose
 from torchmedic.model import Diagnosis, Lang, Rule, Text
 from torchmedic.observed import Failure
 from torchmedic.observed.text import failure_from_text
 from torchmedic.render import Read, Report
 from torchmedic.rules import RULES
-from torchmedic.session import (
-    Options,
-    emit,
-    read_lines,
-    tell_failure,
-    terminal_width,
-    use_colour,
-    with_diffs,
-    write_output,
-)
+from torchmedic.session import Options, read_lines, with_diffs
 
 MOST_WORDS = 12  # a longer text is an error to be read, not a search
 PAGES = 5

@@ -7,9 +7,18 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from torchmedic import alone, silent
+from torchmedic.console import (
+    Waiting,
+    emit,
+    in_one_line,
+    tell_failure,
+    terminal_width,
+    use_colour,
+    write_output,
+)
 from torchmedic.model import Lang, Text
 from torchmedic.render import Report
 
@@ -161,9 +170,8 @@ class Session:
         suppressed: list[Diagnosis] = []
         found = tuple(with_diffs(d) for d in diagnose(failure, _collect(broken), suppressed.append))
         notes: tuple[Text, ...] = ()
-        if not found and (suppressed or is_caught):
-            return
-        if not found and not broken:
+        is_unknown = not found and not broken
+        if is_unknown and not suppressed and not is_caught:
             from torchmedic.unknown import honest_answer
 
             notes = honest_answer(failure)
@@ -172,9 +180,13 @@ class Session:
         with suppress(Exception):
             told = set(map(silent.key, found))
             found += tuple(d for d in self._silent() if silent.key(d) not in told)
+        if is_unknown and not found and not notes:
+            return
         report = self.ranks.crashed(Report("run", found, notes), failure)
         self._write(report)
         if self.options.fix:
+            from torchmedic.offering import offer_fix
+
             offer_fix(report, self.options)
 
     def _verified(
@@ -248,21 +260,6 @@ def is_aftermath(failure: Failure) -> bool:
     return "NCCL" in failure.message or "Connection closed by peer" in failure.message
 
 
-def tell_failure(where: str, error: Exception) -> None:
-    """One line about an error of our own."""
-    emit(
-        f"torchmedic failed {where} ({in_one_line(error)}); "
-        "the traceback above is complete. Please report it.\n",
-        sys.stderr,
-    )
-
-
-def in_one_line(error: Exception) -> str:
-    """Its type and the beginning of what it says."""
-    said = str(error).strip().split("\n")[0][:200]
-    return f"{type(error).__name__}: {said}"
-
-
 def read_lines(path: str) -> Sequence[str]:
     from torchmedic.observed import load
     from torchmedic.observed.source import lines_of
@@ -284,117 +281,7 @@ def show(report: Report, options: Options, cwd: str | None = None) -> str:
     return text.render(report, options.lang, terminal_width(), use_colour(options), read_lines, cwd)
 
 
-def terminal_width(stream: Any = None) -> int:
-    """Cells of a line: as the environment says (COLUMNS), else the terminal's, else 100."""
-    with suppress(ValueError):
-        if (said := int(os.environ.get("COLUMNS", ""))) > 0:
-            return said
-    try:
-        return os.get_terminal_size((stream or sys.stderr).fileno()).columns or 100
-    except (OSError, ValueError, AttributeError):
-        return 100
-
-
-def use_colour(options: Options, stream: object = None) -> bool:
-    """As asked; else if the stream is a terminal that isn't dumb and NO_COLOR is not set."""
-    if options.colour is not None:
-        return options.colour
-    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
-        return False
-    return bool(getattr(stream or sys.stderr, "isatty", lambda: False)())
-
-
-def emit(text: str, stream: object) -> OSError | None:
-    """Writes to a stream that may be closed, missing, or unable to encode Hangul. Returns why the system refused it."""
-    write = getattr(stream, "write", None)
-    if write is None:
-        return None
-    try:
-        try:
-            write(text)
-        except UnicodeEncodeError:
-            encoding = getattr(stream, "encoding", None) or "ascii"
-            write(text.encode(encoding, "replace").decode(encoding))
-        getattr(stream, "flush", lambda: None)()
-    except OSError as error:
-        return error
-    except ValueError:  # closed
-        pass
-    return None
-
-
-def write_output(path: str, text: str, cwd: str) -> None:
-    """Raises OSError where the report can't be written."""
-    with open(os.path.join(cwd, path), "w", encoding="utf-8") as file:
-        file.write(text)
-
-
-class Waiting:
-    """One line on a terminal while the trials run; nothing elsewhere."""
-
-    TEXT = Text(
-        en="torchmedic: executing mended copies (fixes to try: {count}) …",
-        ko="torchmedic: 고친 복사본을 실행하는 중입니다(수정안 {count}개) …",
-    )
-
-    def __init__(self, options: Options, count: int) -> None:
-        self.line = self.TEXT.fill(count=count).show(options.lang)
-        self.is_shown = bool(getattr(sys.stderr, "isatty", lambda: False)())
-        self.is_erased = use_colour(options)
-
-    def __enter__(self) -> None:
-        if self.is_shown:
-            emit(self.line + ("" if self.is_erased else "\n"), sys.stderr)
-
-    def __exit__(self, *details: object) -> None:
-        if self.is_shown and self.is_erased:
-            emit("\r\x1b[2K", sys.stderr)
-
-
-def offer_fix(report: Report, options: Options) -> None:
-    """Applies the best verified fix after its diff was shown: asks on a terminal, needs `--yes` elsewhere."""
-    from torchmedic.fix.patch import write
-
-    best = next((f for d in report.diagnoses for f in d.fixes if f.verified), None)
-    if best is None:
-        emit(NOTHING_VERIFIED.show(options.lang) + "\n", sys.stderr)
-        return
-    if not options.yes and not _agreed(options):
-        emit(NOT_APPLIED.show(options.lang) + "\n", sys.stderr)
-        return
-    try:
-        write(best)
-    except OSError as error:
-        emit(CANNOT_WRITE.fill(reason=error).show(options.lang) + "\n", sys.stderr)
-        return
-    emit(APPLIED.show(options.lang) + "\n", sys.stderr)
-
-
-def _agreed(options: Options) -> bool:
-    if not (sys.stdin and sys.stdin.isatty()):
-        return False
-    emit(ASK.show(options.lang) + " ", sys.stderr)
-    try:
-        return sys.stdin.readline().strip().lower() in ("y", "yes", "예", "네")
-    except (OSError, KeyboardInterrupt):
-        return False
-
-
 OBSERVER_FAILED = Text(
     en="torchmedic stopped watching ({error}); the program goes on. Please report it.",
     ko="torchmedic 관찰을 멈췄습니다({error}). 프로그램은 계속 실행됩니다. 이 문제를 알려 주세요.",
-)
-ASK = Text(en="Apply this fix? [y/N]", ko="이 수정을 적용할까요? [y/N]")
-APPLIED = Text(en="torchmedic: the fix was applied.", ko="torchmedic: 수정을 적용했습니다.")
-NOT_APPLIED = Text(
-    en="torchmedic: no file was changed. Add `--yes` to apply the fix without being asked.",
-    ko="torchmedic: 파일을 바꾸지 않았습니다. 묻지 않고 적용하려면 `--yes` 옵션을 쓰세요.",
-)
-NOTHING_VERIFIED = Text(
-    en="torchmedic: no file was changed, because no fix was verified.",
-    ko="torchmedic: 검증된 수정안이 없어 파일을 바꾸지 않았습니다.",
-)
-CANNOT_WRITE = Text(
-    en="torchmedic: the fix could not be written: {reason}",
-    ko="torchmedic: 수정을 저장하지 못했습니다: {reason}",
 )

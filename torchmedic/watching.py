@@ -9,7 +9,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from torchmedic import alone, session, silent
+from torchmedic import alone, console, session, silent
 from torchmedic.model import Diagnosis, Lang
 from torchmedic.render import Report
 
@@ -123,7 +123,7 @@ def _write(found: tuple[Diagnosis, ...], options: session.Options) -> None:
     if not found:
         return
     text = session.show(Report("run", found), options)
-    session.emit("\n" + text, sys.stderr)
+    console.emit("\n" + text, sys.stderr)
 
 
 def _language(given: str | None) -> Lang:

@@ -12,10 +12,10 @@ from torchmedic.checking import words
 from torchmedic.checking.files import Files
 from torchmedic.checking.look import Looked
 from torchmedic.checking.problems import Problem
+from torchmedic.console import emit, use_colour
 from torchmedic.model import Diagnosis, Text
 from torchmedic.render import Report, cell_of, shown_path
 from torchmedic.session import Options as Colours
-from torchmedic.session import emit, use_colour
 
 if TYPE_CHECKING:
     from torchmedic.checking.command import Options

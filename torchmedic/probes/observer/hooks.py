@@ -11,12 +11,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from types import CodeType, FrameType, FunctionType
+from types import FrameType
 from typing import Any
 
 from torchmedic.observed.run import Run
+from torchmedic.probes.observer.points import Bodies
 from torchmedic.probes.observer.watcher import Now, Watcher
-from torchmedic.probes.splice import spliced
 
 FIRST_WINDOW = 32  # steps
 LATER_WINDOW = 3
@@ -26,27 +26,6 @@ TELL_SHARE = 200  # telling takes at most this part of the time
 BATCHES = 4  # at the beginning of a pass over a loader
 PASSES = 12  # the first passes whose beginnings are watched, then every 16th
 EVERY = 16
-LOSSES = (
-    "cross_entropy",
-    "nll_loss",
-    "binary_cross_entropy",
-    "binary_cross_entropy_with_logits",
-    "mse_loss",
-    "l1_loss",
-    "smooth_l1_loss",
-    "huber_loss",
-    "kl_div",
-    "ctc_loss",
-)
-# What all layers of torch draw their weights with, in torch.nn.init.
-DRAWING = (
-    "_no_grad_uniform_",
-    "_no_grad_normal_",
-    "kaiming_uniform_",
-    "kaiming_normal_",
-    "trunc_normal_",
-    "orthogonal_",
-)
 Handler = Callable[..., None]
 
 
@@ -64,8 +43,7 @@ class Observer:
         self.is_on = False
         self.on_window: Callable[[], None] = lambda: None
         self.on_error: Callable[[Exception], None] = lambda error: None
-        self._hot: dict[str, tuple[FunctionType, CodeType, CodeType]] = {}
-        self._cold: dict[str, tuple[FunctionType, CodeType, CodeType]] = {}
+        self._bodies = Bodies(bool)
         self._handles: list[Any] = []
         self._thread = 0
         self._passes = 0
@@ -84,7 +62,6 @@ class Observer:
 
     def install(self) -> None:
         """torch is loaded. What can't be watched in this version of it is left out."""
-        torch: Any = sys.modules["torch"]
         self._thread = threading.get_ident()
         self.watchers = self._make(self.now)
         self._is_compiling = getattr(sys.modules.get("torch.compiler"), "is_compiling", bool)
@@ -98,69 +75,8 @@ class Observer:
                 getattr(w, name) for w in overridden if name not in w._in_windows
             ]
         optim = sys.modules["torch.optim.optimizer"]
-        kind: Any = optim.Optimizer
-        data: Any = sys.modules["torch.utils.data.dataloader"]
-        graph: Any = sys.modules["torch.autograd.graph"]
-        functional: Any = torch.nn.functional
-        cold, hot = self._cold, self._hot
-        self._splice(cold, kind.__init__, "_torchmedic_optimizer(self)", self._optimizer_made)
-        self._splice(cold, torch.nn.Module.train, "_torchmedic_mode(self, mode)", self._mode_set)
-        made = "_torchmedic_loader(self, shuffle)"
-        self._splice(cold, data.DataLoader.__init__, made, self._loader_made)
-        cuda: Any = sys.modules.get("torch.cuda.random")
-        seeding = [("torch", torch.random), ("cuda", cuda)]
-        for which, home in seeding:
-            for name in ("manual_seed", "manual_seed_all"):
-                enter = f"_torchmedic_seeded({which!r})"
-                self._splice(cold, getattr(home, name, None), enter, self._seeded)
-        for name in DRAWING:
-            function = getattr(torch.nn.init, name, None)
-            if "generator" in getattr(getattr(function, "__code__", None), "co_varnames", ()):
-                enter = "_torchmedic_init(tensor, generator)"
-                self._splice(cold, function, enter, self._initialised)
-        joining: Any = sys.modules.get("torch.distributed.algorithms.join")
-        if joining is not None:
-            joins = joining.Joinable.__init__  # called by DistributedDataParallel's, which is long
-            self._splice(cold, joins, "_torchmedic_joins(self)", self._joins)
-        self._splice(
-            cold,
-            data.DataLoader.__iter__,
-            "None",
-            None,
-            "_torchmedic_pass",
-            self._pass_begins,
-        )
-        self._splice(
-            cold,
-            data._BaseDataLoaderIter.__next__,
-            "_torchmedic_next(self)",
-            self._next,
-            "_torchmedic_batch",
-            self._batch,
-        )
-        self._splice(
-            hot,
-            graph._engine_run_backward,
-            "_torchmedic_backward(t_outputs)",
-            self._backward_begins,
-            "_torchmedic_backward_end",
-            self._backward_ends,
-        )
-        self._splice(hot, kind.zero_grad, "_torchmedic_zero_grad(self)", self._zero_grad)
-        clear = "_torchmedic_module_zero_grad(self)"
-        self._splice(hot, torch.nn.Module.zero_grad, clear, self._module_zero_grad)
-        saving = graph.saved_tensors_hooks.__enter__
-        self._splice(cold, saving, "_torchmedic_saving()", self._saving)
-        schedules: Any = sys.modules["torch.optim.lr_scheduler"]
-        for kind in (schedules.LRScheduler, schedules.CosineAnnealingWarmRestarts):
-            self._splice(cold, kind.step, "_torchmedic_scheduled(self, epoch)", self._scheduled)
-        clipping: Any = sys.modules["torch.nn.utils.clip_grad"]
-        for name in ("clip_grad_norm_", "clip_grad_value_"):
-            function = getattr(clipping, name, None)
-            self._splice(hot, function, "None", None, "_torchmedic_clipped", self._clipped)
-        for name in LOSSES:
-            enter = f"_torchmedic_loss({name!r}, locals())"
-            self._splice(hot, getattr(functional, name, None), enter, self._lost)
+        self._bodies = Bodies(self._is_compiling)
+        self._bodies.add(self)
         self._handles = [
             optim.register_optimizer_step_pre_hook(self._step_begins),
             optim.register_optimizer_step_post_hook(self._step_ends),
@@ -171,39 +87,11 @@ class Observer:
         self._set_hot(True)
         self._tell("installed")
 
-    def _splice(
-        self,
-        among: dict[str, tuple[FunctionType, CodeType, CodeType]],
-        function: Any,
-        enter: str,
-        handler: Handler | None,
-        leave: str | None = None,
-        left: Callable[[Any], Any] | None = None,
-    ) -> None:
-        function = getattr(function, "__wrapped__", function)
-        if not isinstance(function, FunctionType):
-            return
-        names = function.__globals__
-        names["_torchmedic_compiling"] = self._is_compiling
-        if handler is not None:
-            names[enter.partition("(")[0]] = handler
-        if leave is not None:
-            names[leave] = left
-        ours = spliced(function, "not _torchmedic_compiling()", enter, *([leave] if leave else []))
-        among[f"{function.__module__}.{function.__qualname__}"] = (
-            function,
-            function.__code__,
-            ours,
-        )
-        if among is self._cold:
-            function.__code__ = ours
-
     def _set_hot(self, is_on: bool) -> None:
-        for function, original, ours in self._hot.values():
-            if is_on and function.__code__ is original:
-                function.__code__ = ours
-            elif not is_on and function.__code__ is ours:
-                function.__code__ = original
+        if is_on:
+            self._bodies.open()
+        else:
+            self._bodies.close()
         self.switch_calls(is_on)
 
     def uninstall(self) -> None:
@@ -212,9 +100,7 @@ class Observer:
             return
         self.is_on = False
         self.now.is_open = False
-        for function, original, ours in (*self._hot.values(), *self._cold.values()):
-            if function.__code__ is ours:
-                function.__code__ = original
+        self._bodies.restore()
         for handle in self._handles:
             handle.remove()
         self.switch_calls(False)
@@ -278,11 +164,11 @@ class Observer:
         self.uninstall()
         self.on_error(error)
 
-    def _optimizer_made(self, optimizer: Any) -> None:
+    def optimizer_made(self, optimizer: Any) -> None:
         self._stepped.discard(id(optimizer))
         self._tell("optimizer_made", optimizer, sys._getframe(1))
 
-    def _joins(self, wrapper: Any) -> None:
+    def joins(self, wrapper: Any) -> None:
         nn: Any = sys.modules["torch"].nn
         frame = sys._getframe(1).f_back
         if frame is not None and isinstance(wrapper, nn.parallel.DistributedDataParallel):
@@ -290,19 +176,19 @@ class Observer:
             if isinstance(module, nn.Module):
                 self._tell("wrapped", wrapper, module, frame)
 
-    def _mode_set(self, module: Any, mode: Any) -> None:
+    def mode_set(self, module: Any, mode: Any) -> None:
         frame = sys._getframe(1)
         above = frame.f_back
         if above is None or above.f_code is not frame.f_code:
             self._tell("mode_set", module, bool(mode), frame)
 
-    def _loader_made(self, loader: Any, shuffle: object) -> None:
+    def loader_made(self, loader: Any, shuffle: object) -> None:
         self._tell("loader_made", loader, shuffle, sys._getframe(1))
 
-    def _seeded(self, generator: str) -> None:
+    def seeded(self, generator: str) -> None:
         self._tell("seeded", generator, sys._getframe(1))
 
-    def _initialised(self, tensor: Any, generator: Any) -> None:
+    def initialised(self, tensor: Any, generator: Any) -> None:
         self._tell("initialised", tensor, generator, sys._getframe(1))
 
     def called(self, module: Any, args: Any, kwargs: Any, frame: FrameType) -> None:
@@ -314,23 +200,23 @@ class Observer:
     def returned(self, module: Any, result: Any, frame: FrameType) -> None:
         self._tell("returned", module, result, frame)
 
-    def _backward_begins(self, tensors: Any) -> None:
+    def backward_begins(self, tensors: Any) -> None:
         self._tell("backward_begins", tensors, sys._getframe(1))
 
-    def _backward_ends(self, result: Any) -> Any:
+    def backward_ends(self, result: Any) -> Any:
         self._tell("backward_ends", sys._getframe(1))
         return result
 
-    def _saving(self) -> None:
+    def saving(self) -> None:
         self.now.has_saved_hooks = True
 
-    def _scheduled(self, scheduler: Any, epoch: Any) -> None:
+    def scheduled(self, scheduler: Any, epoch: Any) -> None:
         frame = sys._getframe(1)
         above = frame.f_back
         if above is not None and above.f_code.co_filename != frame.f_code.co_filename:
             self._tell("scheduler_step", scheduler, epoch is not None, frame)
 
-    def _clipped(self, result: Any) -> Any:
+    def clipped(self, result: Any) -> Any:
         frame = sys._getframe(1)
         names = frame.f_locals
         held, limit = names.get("parameters"), names.get("max_norm", names.get("clip_value"))
@@ -340,13 +226,13 @@ class Observer:
             self._tell("clipped", frame.f_code.co_name, known, frame)
         return result
 
-    def _zero_grad(self, optimizer: Any) -> None:
+    def zero_grad(self, optimizer: Any) -> None:
         self._tell("zero_grad", optimizer, sys._getframe(1))
 
-    def _module_zero_grad(self, module: Any) -> None:
+    def module_zero_grad(self, module: Any) -> None:
         self._tell("module_zero_grad", module, sys._getframe(1))
 
-    def _lost(self, name: str, names: Mapping[str, Any]) -> None:
+    def lost(self, name: str, names: Mapping[str, Any]) -> None:
         self._tell("lost", name, names, sys._getframe(1))
 
     def _step_begins(self, optimizer: Any, args: Any, kwargs: Any) -> None:
@@ -365,7 +251,7 @@ class Observer:
         if self.now.steps >= self._turn_at:
             self._turn()
 
-    def _pass_begins(self, iterator: Any) -> Any:
+    def pass_begins(self, iterator: Any) -> Any:
         try:
             self._passes += 1
             frame = sys._getframe(1)
@@ -380,11 +266,11 @@ class Observer:
             self._fail(error)
         return iterator
 
-    def _next(self, iterator: Any) -> None:
+    def asked_for_batch(self, iterator: Any) -> None:
         """The iterator may raise StopIteration now: until it gives a batch, nothing is fed by it."""
         self.now.drew(None, 0)
 
-    def _batch(self, data: Any) -> Any:
+    def batch(self, data: Any) -> Any:
         try:
             iterator = sys._getframe(1).f_locals.get("self")
             number = self._numbers.get(id(iterator), 0)

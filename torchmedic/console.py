@@ -1,0 +1,95 @@
+"""The streams of the terminal: what is written to them, how wide and how coloured. None of it may fail."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from torchmedic.model import Text
+
+if TYPE_CHECKING:
+    from torchmedic.session import Options
+
+
+def terminal_width(stream: Any = None) -> int:
+    """Cells of a line: as the environment says (COLUMNS), else the terminal's, else 100."""
+    with suppress(ValueError):
+        if (said := int(os.environ.get("COLUMNS", ""))) > 0:
+            return said
+    try:
+        return os.get_terminal_size((stream or sys.stderr).fileno()).columns or 100
+    except (OSError, ValueError, AttributeError):
+        return 100
+
+
+def use_colour(options: Options, stream: object = None) -> bool:
+    """As asked; else if the stream is a terminal that isn't dumb and NO_COLOR is not set."""
+    if options.colour is not None:
+        return options.colour
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    return bool(getattr(stream or sys.stderr, "isatty", lambda: False)())
+
+
+def emit(text: str, stream: object) -> OSError | None:
+    """Writes to a stream that may be closed, missing, or unable to encode Hangul. Returns why the system refused it."""
+    write = getattr(stream, "write", None)
+    if write is None:
+        return None
+    try:
+        try:
+            write(text)
+        except UnicodeEncodeError:
+            encoding = getattr(stream, "encoding", None) or "ascii"
+            write(text.encode(encoding, "replace").decode(encoding))
+        getattr(stream, "flush", lambda: None)()
+    except OSError as error:
+        return error
+    except ValueError:  # closed
+        pass
+    return None
+
+
+def write_output(path: str, text: str, cwd: str) -> None:
+    """Raises OSError where the report can't be written."""
+    with open(os.path.join(cwd, path), "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+class Waiting:
+    """One line on a terminal while the trials run; nothing elsewhere."""
+
+    TEXT = Text(
+        en="torchmedic: executing mended copies (fixes to try: {count}) …",
+        ko="torchmedic: 고친 복사본을 실행하는 중입니다(수정안 {count}개) …",
+    )
+
+    def __init__(self, options: Options, count: int) -> None:
+        self.line = self.TEXT.fill(count=count).show(options.lang)
+        self.is_shown = bool(getattr(sys.stderr, "isatty", lambda: False)())
+        self.is_erased = use_colour(options)
+
+    def __enter__(self) -> None:
+        if self.is_shown:
+            emit(self.line + ("" if self.is_erased else "\n"), sys.stderr)
+
+    def __exit__(self, *details: object) -> None:
+        if self.is_shown and self.is_erased:
+            emit("\r\x1b[2K", sys.stderr)
+
+
+def tell_failure(where: str, error: Exception) -> None:
+    """One line about an error of our own."""
+    emit(
+        f"torchmedic failed {where} ({in_one_line(error)}); "
+        "the traceback above is complete. Please report it.\n",
+        sys.stderr,
+    )
+
+
+def in_one_line(error: Exception) -> str:
+    """Its type and the beginning of what it says."""
+    said = str(error).strip().split("\n")[0][:200]
+    return f"{type(error).__name__}: {said}"
