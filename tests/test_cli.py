@@ -548,7 +548,7 @@ def test_what_was_silent_is_told_although_the_caught_exception_is_unknown(folder
     (folder / "caught.py").write_text(SILENT_THEN_CAUGHT)
     done = cli("run", "caught.py", cwd=folder)
     assert (done.returncode, done.stdout) == (3, "failed: 0\n")
-    assert "TM302" in done.stderr and "KeyError" not in done.stderr
+    assert "error[TM402]" in done.stderr and "KeyError" not in done.stderr
 
 
 def test_an_unknown_error_gets_an_honest_answer(folder):
