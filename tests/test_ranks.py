@@ -176,6 +176,26 @@ def test_the_first_to_crash_tells_it(tmp_path):
     assert Ranks(0, 0, 2, tmp_path).crashed(other, failure).diagnoses == other.diagnoses
 
 
+def test_a_rank_that_ended_well_is_known_with_its_steps(tmp_path):
+    first, second = join(tmp_path, 0), join(tmp_path, 1)
+    first.leave(20)
+    assert second.ended_before() == {0: 20}
+
+
+def test_a_rank_that_failed_tells_it_itself(tmp_path):
+    first, second = join(tmp_path, 0), join(tmp_path, 1)
+    with first.crashing():
+        first.crashed(Report("run"), Failure("RuntimeError", "sizes"))
+        assert second.ended_before() is None
+    assert second.ended_before() is None
+    (tmp_path / "here-0").write_text(str(NOBODY))
+    for claimed in tmp_path.glob("crash-*"):
+        claimed.unlink()
+    (tmp_path / "left-0").unlink()
+    assert second.ended_before() is None, "it was killed"
+    assert Ranks(1, 1, 2, None).ended_before() is None
+
+
 def test_a_signal_waits_for_the_report_of_a_crash(tmp_path):
     rank, heard = join(tmp_path, 0), []
     before = signal.signal(signal.SIGTERM, lambda *details: heard.append("SIGTERM"))
@@ -300,6 +320,26 @@ for step in range(6):
     loss.backward()
     optimizer.step()
 """
+UNEVEN = """
+import torch
+import torch.distributed as dist
+from torch import nn
+
+torch.set_num_threads(1)
+dist.init_process_group("gloo")
+rank = dist.get_rank()
+torch.manual_seed(rank)
+model = nn.parallel.DistributedDataParallel(nn.Linear(8, 2))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+shares = torch.randn(50, 8), torch.randn(70, 8)
+
+for rows in shares[rank].split(10):
+    optimizer.zero_grad()
+    loss = model(rows).pow(2).mean()
+    loss.backward()
+    optimizer.step()
+dist.destroy_process_group()
+"""
 CRASH = """
 import os
 import time
@@ -378,6 +418,14 @@ def test_a_crash_of_one_rank_is_told_by_it(tmp_path):
     done, _ = torchrun(tmp_path, CRASH, "-m", "torchmedic", "run", "train.py")
     assert done.returncode == 1
     assert done.stderr.count("error[TM") == 1 and "This happened on rank 1." in done.stderr
+
+
+def test_a_rank_that_waits_for_one_that_ended_says_so(tmp_path):
+    done, left = torchrun(tmp_path, UNEVEN, "-m", "torchmedic", "run", "train.py")
+    assert done.returncode == 1 and not left
+    assert done.stderr.count("error[TM") == 1, done.stderr
+    assert "[TM353]" in done.stderr and "train.py:17" in done.stderr
+    assert "rank 0 ended after 5 optimizer steps" in done.stderr
 
 
 def test_a_crash_of_all_ranks_is_told_once(tmp_path):

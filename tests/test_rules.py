@@ -35,6 +35,8 @@ NOT_SEEN_IN_SOURCE: set[str] = {
     "checkpoint-keys-mismatch",
     "checkpoint-loading-refused",
     "out-of-memory",
+    "ranks-out-of-step",
+    "distributed-parameters-unused",
     "graph-used-twice",
     "inplace-changes-saved-tensor",
     "class-label-out-of-range",

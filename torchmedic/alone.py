@@ -21,8 +21,13 @@ class Alone:
         """What this process tells at its end; None if another one tells it."""
         return Report("run", found)
 
-    def leave(self) -> None:
-        """The report is written."""
+    def leave(self, steps: int = 0) -> None:
+        """The report is written. `steps` of all optimizers were made."""
+
+    def ended_before(self) -> dict[int, int] | None:
+        """The ranks that ended well while this one waited for them, with their steps. None: another one failed, or it
+        can't be told."""
+        return {}
 
     @contextmanager
     def crashing(self) -> Iterator[None]:

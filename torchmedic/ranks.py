@@ -130,19 +130,38 @@ class Ranks(Alone):
             return None
         return {(code, path, line) for code, path, line in told}
 
-    def leave(self) -> None:
+    def leave(self, steps: int = 0) -> None:
         """Answers those that wait; the last one removes the folder."""
         if self.folder is None:
             return
         with suppress(OSError):
             if self.local == 0 and not self._is_crashing:
                 _replace(self._path("told", 0), json.dumps(self._told))
-            _replace(self._path("left", self.local), "")
+            _replace(self._path("left", self.local), "" if self._is_crashing else str(steps))
             self._path("here", self.local).unlink()
             if not any_alive(self.folder):
                 shutil.rmtree(self.folder, ignore_errors=True)
 
     # --- crashes, and what is told at once
+
+    def ended_before(self) -> dict[int, int] | None:
+        begun = time.monotonic()
+        others = [n for n in range(self.size) if n != self.local]
+        while self.folder is not None and not any(self.folder.glob("crash-*")):
+            is_last = time.monotonic() - begun > FOR_OTHERS or not any(
+                self._may_come(n, FOR_UNSEEN) for n in others
+            )
+            ended = {}
+            for local in others:
+                with suppress(OSError, ValueError):  # not there, or it failed
+                    steps = int(self._path("left", local).read_text())
+                    ended[self.rank - self.local + local] = steps
+            if ended:
+                return ended
+            if is_last:
+                break
+            time.sleep(PAUSE)
+        return None
 
     @contextmanager
     def crashing(self) -> Iterator[None]:

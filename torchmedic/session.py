@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,7 +19,7 @@ from torchmedic.console import (
     use_colour,
     write_output,
 )
-from torchmedic.model import Lang, Text
+from torchmedic.model import Evidence, Lang, Text
 from torchmedic.render import Report
 
 if TYPE_CHECKING:
@@ -106,7 +106,10 @@ class Session:
         self.is_found = bool(found or (report and report.diagnoses))
         if report is not None:
             self._write(report._replace(notes=self._overfit()))
-        self.ranks.leave()
+        self.ranks.leave(self._steps())
+
+    def _steps(self) -> int:
+        return self.observer.now.steps if self.observer is not None else 0
 
     def _overfit(self) -> tuple[Text, ...]:
         if not self.options.overfit or self.observer is None:
@@ -164,11 +167,16 @@ class Session:
         seconds = time.monotonic() - self.started
         failure = read_error(error, self.recorder)
         self.recorder.uninstall()
-        if is_aftermath(failure):
+        ended = self.ranks.ended_before() if is_aftermath(failure) else {}
+        if ended is None:
             return
         broken: list[Rule] = []
         suppressed: list[Diagnosis] = []
         found = tuple(with_diffs(d) for d in diagnose(failure, _collect(broken), suppressed.append))
+        if found and ended:
+            first, *rest = found
+            said = ended_early(ended, self._steps())
+            found = (first._replace(evidence=(*first.evidence, said)), *rest)
         notes: tuple[Text, ...] = ()
         is_unknown = not found and not broken
         if is_unknown and not suppressed and not is_caught:
@@ -255,9 +263,22 @@ def _collect(broken: list[Rule]) -> Callable[[Rule, Exception], None]:
     return on_error
 
 
+def ended_early(ended: Mapping[int, int], steps: int) -> Evidence:
+    """Which ranks a rank waited for: their steps and its own, of all optimizers."""
+    en = ", ".join(f"rank {rank} ended after {n} optimizer steps" for rank, n in ended.items())
+    ko = ", ".join(f"랭크 {rank}: optimizer 스텝 {n}번 뒤에 종료" for rank, n in ended.items())
+    return Evidence(
+        Text(
+            en=f"{en}; this one had made {steps} when it waited",
+            ko=f"{ko}. 이 랭크는 {steps}번 뒤에 기다리는 중",
+        )
+    )
+
+
 def is_aftermath(failure: Failure) -> bool:
     """A rank that failed because another one did has nothing of its own to report."""
-    return "NCCL" in failure.message or "Connection closed by peer" in failure.message
+    said = failure.message
+    return "NCCL" in said or "closed by peer" in said or "reset by peer" in said
 
 
 def read_lines(path: str) -> Sequence[str]:

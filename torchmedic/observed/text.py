@@ -29,6 +29,7 @@ _LAUNCHERS = {
     "CalledProcessError",
     "SignalException",
     "ProcessExitedException",
+    "ProcessRaisedException",
     "RendezvousConnectionError",
 }
 _INTERRUPTS = {"KeyboardInterrupt", "SystemExit", "GeneratorExit", "CancelledError"}

@@ -21,7 +21,12 @@ from torchmedic.probes.sizes import rerun
 from torchmedic.probes.values import plain_attributes, torch_if_loaded
 
 MOST_FRAMES = 200
-_QUOTING = ("in DataLoader worker process", "\nfrom user code:", "\nTraceback of TorchScript")
+_QUOTING = (
+    "terminated with the following error:",
+    "in DataLoader worker process",
+    "\nfrom user code:",
+    "\nTraceback of TorchScript",
+)
 _MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
 
 
