@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -34,22 +36,42 @@ def use_colour(options: Options, stream: object = None) -> bool:
 
 
 def emit(text: str, stream: object) -> OSError | None:
-    """Writes to a stream that may be closed, missing, or unable to encode Hangul. Returns why the system refused it."""
+    """Writes to a stream that may be closed, missing, full, or unable to encode Hangul. Returns why the system refused it.
+
+    What is refused isn't left in the stream's buffer: Python would fail to flush it at its end, with exit status 120.
+    """
     write = getattr(stream, "write", None)
     if write is None:
         return None
     try:
-        try:
-            write(text)
-        except UnicodeEncodeError:
-            encoding = getattr(stream, "encoding", None) or "ascii"
-            write(text.encode(encoding, "replace").decode(encoding))
         getattr(stream, "flush", lambda: None)()
+        if not _past_buffers(text, stream):
+            _encoded(text, stream, write)
+            getattr(stream, "flush", lambda: None)()
     except OSError as error:
         return error
     except ValueError:  # closed
         pass
     return None
+
+
+def _past_buffers(text: str, stream: object) -> bool:
+    """Straight to the file below a text stream of Python's own. False if it is another kind of stream."""
+    raw = getattr(getattr(stream, "buffer", None), "raw", None)
+    if type(stream) is not io.TextIOWrapper or not isinstance(raw, io.FileIO):
+        return False
+    data = text.replace("\n", os.linesep).encode(stream.encoding, "replace")
+    while data:
+        data = data[raw.write(data) or 0 :]
+    return True
+
+
+def _encoded(text: str, stream: object, write: Callable[[str], object]) -> None:
+    try:
+        write(text)
+    except UnicodeEncodeError:
+        encoding = getattr(stream, "encoding", None) or "ascii"
+        write(text.encode(encoding, "replace").decode(encoding))
 
 
 def write_output(path: str, text: str, cwd: str) -> None:

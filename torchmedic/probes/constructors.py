@@ -51,7 +51,9 @@ class Constructors:
         self._sites: dict[int, tuple[weakref.ref[Any], tuple[Raw, ...]]] = {}
         self._shared: dict[tuple[int, int, tuple[tuple[str, int], ...]], Raw] = {}
         self._codes: dict[int, _Known] = {}
-        self._ranks: dict[tuple[type, int], int | None] = {}
+        # A class of the program holds its functions, and these all its globals.
+        self._ranks: weakref.WeakKeyDictionary[type, dict[int, int | None]]
+        self._ranks = weakref.WeakKeyDictionary()
 
     def note(self, module: object, frame: FrameType | None) -> None:
         """To be called at the beginning of `Module.__init__`, with the frame that called it.
@@ -114,10 +116,10 @@ class Constructors:
         return raw
 
     def _rank(self, kind: type, code: CodeType) -> int | None:
-        key = (kind, id(code))
-        if key not in self._ranks:
-            self._ranks[key] = _rank(kind, code)
-        return self._ranks[key]
+        known = self._ranks.setdefault(kind, {})
+        if id(code) not in known:
+            known[id(code)] = _rank(kind, code)
+        return known[id(code)]
 
     def made_by(self, module: object) -> tuple[Site, ...]:
         """The construction call of the module, then the calls around it; empty if it wasn't seen."""

@@ -67,7 +67,7 @@ class Holders(Watcher):
         super().__init__(now)
         self._states: dict[tuple[int, str], _State] = {}
         self._codes: dict[int, CodeType] = {}  # held, so that their ids stay their own
-        self._kinds: dict[type, int] = {}
+        self._kinds: weakref.WeakKeyDictionary[type, int] = weakref.WeakKeyDictionary()
         self._clock: weakref.ref[Any] | None = None  # looked at once per step of this optimizer
         self._left = 0
         self._windows = self._steps = 0

@@ -9,11 +9,12 @@ import sys
 from collections import deque
 from collections.abc import Iterator
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 MOST_NODES = 5000
 MOST_TRIED = 400  # to see whether a backward pass has freed a graph
 _FREED = "second time"
-_SAVED: dict[type, tuple[str, ...]] = {}
+_SAVED: WeakKeyDictionary[type, tuple[str, ...]] = WeakKeyDictionary()
 
 
 class Kept(NamedTuple):
