@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from torchmedic import alone, console, session, silent
 from torchmedic.model import Diagnosis, Lang
-from torchmedic.render import Report
+from torchmedic.render import Report, name_cells
 
 if TYPE_CHECKING:
     from torchmedic.probes.observer.hooks import Observer
@@ -145,6 +145,12 @@ def _notebook() -> Any:
 
 def _in_notebook(shell: Any, crash: session.Session) -> None:
     told: set[object] = set()
+    compiler = getattr(shell, "compile", None)
+
+    def name(path: str) -> str | None:
+        """As IPython's own tracebacks call it: In[3]. Not before IPython 8."""
+        found = getattr(compiler, "format_code_name", lambda path: None)(path)
+        return str(found[1]) if found else None
 
     def explain(
         shell: Any, kind: Any, error: BaseException, at: Any, tb_offset: int | None = None
@@ -158,5 +164,6 @@ def _in_notebook(shell: Any, crash: session.Session) -> None:
         told.update(map(silent.key, new))
         _write(new, crash.options)
 
+    name_cells(name)
     shell.set_custom_exc((Exception,), explain)
     shell.events.register("post_run_cell", after_cell)

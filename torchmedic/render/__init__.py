@@ -22,11 +22,22 @@ class Report(NamedTuple):
     notes: tuple[Text, ...] = ()
 
 
+_names: list[Callable[[str], str | None]] = []  # of cells that a notebook executes
+
+
+def name_cells(name: Callable[[str], str | None]) -> None:
+    """From now on `name` is asked first how a path is shown: a notebook's cells lie in files that nobody knows."""
+    _names[:] = [name]
+
+
 def shown_path(path: str, cwd: str | None = None) -> str:
     """The path as a reader knows it: from `cwd` (default: the current directory) if below it, with `/`.
 
     Names that are no files ("<stdin>") and relative paths stay as they are.
     """
+    for name in _names:
+        if (known := name(path)) is not None:
+            return known
     if not os.path.isabs(path):
         return path.replace(os.sep, "/")
     try:
