@@ -1,12 +1,13 @@
 """What watching costs while a program trains: the same loop plain, under `torchmedic run`, and under what peers do.
 
 Each round runs every way once, in turn; the loop measures itself by the processor's time. The table holds medians of
-the ratios within a round.
+the ratios within a round. torch-audit is measured if it is installed (`pip install --no-deps torch-audit==0.3.0`).
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import statistics
 import subprocess
@@ -70,6 +71,13 @@ WAYS = {
     "torchmedic run": ("", ["-m", "torchmedic", "run"]),
     "torch anomaly mode": ("torch.autograd.set_detect_anomaly(True)", []),
 }
+AUDIT = """
+from torch_audit import autopatch
+autopatch(model, optimizer=optimizer, every_n_steps={every}, reporters=[])
+"""
+if importlib.util.find_spec("torch_audit"):
+    WAYS["torch-audit, every step"] = (AUDIT.format(every=1), [])
+    WAYS["torch-audit, every 1000th"] = (AUDIT.format(every=1000), [])
 
 
 def seconds(program: Path, words: list[str]) -> float:
