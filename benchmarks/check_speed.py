@@ -22,7 +22,8 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from startup import ROOT, Setting, of_children, setting
+import startup
+from startup import ROOT, Setting, of_children, setting, wall
 
 PARTS = ("nn", "optim", "utils")
 PROGRAMS = ("tabular.py", "text_embedding.py")  # 300 lines together
@@ -149,19 +150,14 @@ def main() -> None:
                 )
         if options.only in (None, "script"):
             script = repeated(folder, 300, is_one_file=True)
-            lines = counted(script)
-            bare, whole = medians(
-                ((using.python, "-c", "pass"), (*check, "--no-cache", str(script))),
-                using,
+            (clock, processor), (bare, bare_processor) = startup.medians(
+                (wall((*check[1:], "--no-cache", str(script)), using), wall(startup.PLAIN, using)),
                 max(7, rounds),
             )
             print(
-                f"\nOne script ({lines}), the whole process: {whole.clock * 1000:.0f} ms on the clock, ",
-                end="",
-            )
-            print(
-                f"{whole.processor * 1000:.0f} ms of the processor; `python -c pass`: {bare.clock * 1000:.0f} and "
-                f"{bare.processor * 1000:.0f} ms.",
+                f"\nOne script ({counted(script)}), the whole process: {clock * 1000:.0f} ms on the clock, "
+                f"{processor * 1000:.0f} ms of the processor; `python -c pass`: {bare * 1000:.0f} and "
+                f"{bare_processor * 1000:.0f} ms.",
                 flush=True,
             )
         for is_one_file, sizes, key in ((False, LINES, "growth"), (True, IN_ONE_FILE, "file")):

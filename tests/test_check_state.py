@@ -280,7 +280,7 @@ def test_a_long_run_shows_progress_on_a_terminal(
 ) -> None:
     from torchmedic.checking import report
 
-    monkeypatch.setattr(report, "use_colour", lambda options, stream: is_terminal)
+    monkeypatch.setattr(report, "use_colour", lambda stream: is_terminal)
     monkeypatch.setattr(report, "_PATIENCE", 0.0)
     monkeypatch.setattr(report, "_EVERY", 0.0)
     bench.write(a=BAD, b="import torch\n")

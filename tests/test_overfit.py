@@ -11,7 +11,7 @@ import pytest
 from programs import _execute, forked
 from torchmedic import overfit, silent
 from torchmedic.model import LANGS
-from torchmedic.observed.run import OverfitRun
+from torchmedic.observed.run_training import OverfitRun
 
 PROGRAM = """
 import torch

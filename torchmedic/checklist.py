@@ -23,7 +23,6 @@ from torchmedic.observed import Source
 from torchmedic.observed.source import decode
 from torchmedic.observed.trace import Trace
 from torchmedic.render.checklist import Box, Checklist, as_json, markdown, render
-from torchmedic.session import Options
 
 if TYPE_CHECKING:
     from torchmedic.watched import Watched
@@ -157,7 +156,7 @@ def _rendered(checked: Checklist, wish: Wish) -> str:
         return as_json(checked, wish.lang)
     if wish.form == "markdown":
         return markdown(checked, wish.lang)
-    colour = wish.output is None and use_colour(Options(), sys.stdout)
+    colour = wish.output is None and use_colour(sys.stdout)
     return render(checked, wish.lang, _width(), colour)
 
 

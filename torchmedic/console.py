@@ -26,10 +26,10 @@ def terminal_width(stream: Any = None) -> int:
         return 100
 
 
-def use_colour(options: Options, stream: object = None) -> bool:
-    """As asked; else if the stream is a terminal that isn't dumb and NO_COLOR is not set."""
-    if options.colour is not None:
-        return options.colour
+def use_colour(stream: object = None, asked: bool | None = None) -> bool:
+    """As asked; else if the stream (standard error) is a terminal that isn't dumb and NO_COLOR is not set."""
+    if asked is not None:
+        return asked
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return False
     return bool(getattr(stream or sys.stderr, "isatty", lambda: False)())
@@ -91,7 +91,7 @@ class Waiting:
     def __init__(self, options: Options, count: int) -> None:
         self.line = self.TEXT.fill(count=count).show(options.lang)
         self.is_shown = bool(getattr(sys.stderr, "isatty", lambda: False)())
-        self.is_erased = use_colour(options)
+        self.is_erased = use_colour(asked=options.colour)
 
     def __enter__(self) -> None:
         if self.is_shown:

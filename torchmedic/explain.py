@@ -162,9 +162,7 @@ def _lesson(rule: Rule, lang: Lang, output: str | None) -> str:
 
     if output is not None:
         return page.page(rule, lang)
-    return page.terminal_page(
-        rule, lang, terminal_width(sys.stdout), use_colour(Options(), sys.stdout)
-    )
+    return page.terminal_page(rule, lang, terminal_width(sys.stdout), use_colour(sys.stdout))
 
 
 def _reader(failure: Failure) -> Read:
@@ -190,7 +188,7 @@ def _rendered(report: Report, options: Options, read: Read) -> str:
         return json.render(report, options.lang, read_lines)
     from torchmedic.render import text
 
-    colour = options.output is None and use_colour(options, sys.stdout)
+    colour = options.output is None and use_colour(sys.stdout, options.colour)
     return text.render(report, options.lang, terminal_width(sys.stdout), colour, read)
 
 

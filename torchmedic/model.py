@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache
-from string import Formatter
-from textwrap import dedent
 from typing import Any, Literal, NamedTuple, TypeVar
 
 Lang = Literal["en", "ko"]
@@ -42,7 +40,12 @@ class Text(NamedTuple):
 
     def show(self, lang: Lang, facts: Mapping[str, object] | None = None) -> str:
         """The passage without its indentation. With `facts`, holes are filled; an unknown one shows as "…"."""
-        text = dedent(self.en if lang == "en" else self.ko).strip()
+        text = self.en if lang == "en" else self.ko
+        if "\n" in text:
+            from textwrap import dedent
+
+            text = dedent(text)
+        text = text.strip()
         return text if facts is None else text.format_map(_Shown(facts))
 
     def fill(self, **facts: object) -> Text:
@@ -51,7 +54,7 @@ class Text(NamedTuple):
 
     def holes(self, lang: Lang) -> set[str]:
         text = self.en if lang == "en" else self.ko
-        return {name for _, name, _, _ in Formatter().parse(text) if name}
+        return {name for _, name, _ in _parts(text) if name}
 
 
 class _Shown(dict[str, str]):
@@ -283,6 +286,14 @@ _HOLES = {
 }
 
 
+def _parts(template: str) -> Iterator[tuple[str, str | None, str | None]]:
+    """Each stretch of text, the name of the hole behind it, and what stands there behind the colon."""
+    from string import Formatter
+
+    for text, hole, kind, _ in Formatter().parse(template):
+        yield text, hole, kind
+
+
 def read(template: str, message: str) -> dict[str, object] | None:
     """The opposite of `format`: what the template's holes hold in this message, or None.
 
@@ -304,13 +315,14 @@ _PATTERNS: dict[str, re.Pattern[str]] = {}
 @cache
 def _anchor(template: str) -> str:
     """The longest word that every message of this template holds: spares compiling patterns that can't match."""
-    literals = [literal for literal, _, _, _ in Formatter().parse(template)]
-    return max((word for literal in literals for word in literal.split()), key=len, default="")
+    return max(
+        (word for text, _, _ in _parts(template) for word in text.split()), key=len, default=""
+    )
 
 
 def _pattern(template: str) -> str:
     pattern, seen, hole, kind = "", set[str](), None, None
-    for literal, hole, kind, _ in Formatter().parse(template):
+    for literal, hole, kind in _parts(template):
         pattern += r"\s+".join(re.escape(part) for part in re.split(r"\s+", literal))
         if hole:
             pattern += f"(?P={hole})" if hole in seen else f"(?P<{hole}>{_HOLES[kind or '']})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from torchmedic.model import Text
-from torchmedic.observed.run import OverfitRun
+from torchmedic.observed.run_training import OverfitRun
 from torchmedic.render import shown_path
 
 FALLS = Text(

@@ -299,7 +299,9 @@ def show(report: Report, options: Options, cwd: str | None = None) -> str:
     """The report as text for standard error."""
     from torchmedic.render import text
 
-    return text.render(report, options.lang, terminal_width(), use_colour(options), read_lines, cwd)
+    return text.render(
+        report, options.lang, terminal_width(), use_colour(asked=options.colour), read_lines, cwd
+    )
 
 
 OBSERVER_FAILED = Text(

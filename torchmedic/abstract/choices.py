@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from torchmedic.observed.source import within
+
 if TYPE_CHECKING:
     from torchmedic.abstract.machine import State
     from torchmedic.observed import Failure
@@ -24,7 +26,7 @@ def chooses_by_data(test: ast.expr) -> bool:
     depend on what the values are that meet in it, so that an exception in it isn't certain."""
     known: bool | None = getattr(test, "_torchmedic_chooses", None)
     if known is None:
-        known = any(map(_asks, ast.walk(test)))
+        known = any(map(_asks, within(test)))
         test._torchmedic_chooses = known  # type: ignore[attr-defined]
     return known
 
@@ -35,7 +37,7 @@ def _asks(node: ast.AST) -> bool:
     if isinstance(node, ast.Name):
         return node.id in _KINDS
     if isinstance(node, ast.Compare):
-        parts = [p for side in (node.left, *node.comparators) for p in ast.walk(side)]
+        parts = [p for side in (node.left, *node.comparators) for p in within(side)]
         return any(isinstance(p, ast.Constant) and isinstance(p.value, str) for p in parts)
     return False
 

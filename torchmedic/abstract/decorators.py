@@ -35,10 +35,7 @@ _UNRELATED = frozenset(sys.stdlib_module_names) | {
     "jaxtyping", "beartype", "typeguard", "overrides", "tenacity", "wandb", "mlflow", "tqdm", "rich", "einops", "gin", "attr", "attrs",
 }  # fmt: skip
 # What a decorator does that can't be seen, by its name.
-_NAMES_A_DUTY = re.compile(
-    r"^(register|command|automain|main|record|fixture|task|flow|time|log|profile|trace|cache|retry|catch|deprecated)",
-    re.I,
-)
+_NAMES_A_DUTY = r"(?i)^(register|command|automain|main|record|fixture|task|flow|time|log|profile|trace|cache|retry|catch|deprecated)"
 
 
 class Decorators(Definitions):
@@ -110,6 +107,6 @@ def is_switch(name: str) -> bool:
 
 def may_switch(name: str) -> bool:
     """True for a decorator that can't be seen, unless its name says that it has another duty."""
-    if _NAMES_A_DUTY.match(name.rpartition(".")[2]):
+    if re.match(_NAMES_A_DUTY, name.rpartition(".")[2]):
         return False
     return name == UNSEEN or name.partition(".")[0] not in {*_UNRELATED, *_PASSING, *_OF_FUNCTIONS}

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from torchmedic.abstract.values import Const, Device, Tensor, Value
 
-_NAME = re.compile(r"(cpu|cuda|mps|xpu|meta|hpu|npu)(:\d+)?")
+_NAME = r"(cpu|cuda|mps|xpu|meta|hpu|npu)(:\d+)?"
 
 
 def device_of(value: Value | None) -> str:
@@ -15,7 +15,7 @@ def device_of(value: Value | None) -> str:
     if isinstance(value, Device):
         return value.name
     text = value.value if isinstance(value, Const) else None
-    if not isinstance(text, str) or not _NAME.fullmatch(text):
+    if not isinstance(text, str) or not re.fullmatch(_NAME, text):
         return ""
     return "cpu|cuda" if value is not None and getattr(value, "soft", False) else text
 

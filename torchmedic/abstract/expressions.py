@@ -12,6 +12,7 @@ from torchmedic.abstract.machine import Flow
 from torchmedic.abstract.operators import (
     LONGEST_TEXT,
     Operators,
+    calls_and_sums,
     data_of,
     from_size,
     is_soft,
@@ -104,12 +105,7 @@ class Expressions(Operators):
             reach = ANY
         elif reach > 0:
             self.leaked |= reach
-        if len(data) == 1:
-            calls, sums = data[0].calls, data[0].sums
-        else:
-            calls = frozenset().union(*(d.calls for d in data))
-            sums = frozenset().union(*(d.sums for d in data))
-        return Unknown(None, calls, sums, hint, why, reach=reach, cuts=cuts)
+        return Unknown(None, *calls_and_sums(data), hint, why, reach=reach, cuts=cuts)
 
     def _other(self, node: ast.expr) -> Value:
         parts = [self.evaluate(c) for c in ast.iter_child_nodes(node) if isinstance(c, ast.expr)]

@@ -11,7 +11,7 @@ from torchmedic.abstract.devices import shown
 from torchmedic.abstract.machine import Frame
 from torchmedic.abstract.modules import Row
 from torchmedic.abstract.order import Order
-from torchmedic.abstract.registry import BASES, DEFAULTS
+from torchmedic.abstract.registry import BASES, defaults_of
 from torchmedic.abstract.requests import CALLER, FETCHER
 from torchmedic.abstract.sizes import Size
 from torchmedic.abstract.tables.devices import home_of
@@ -27,6 +27,7 @@ from torchmedic.model import Span
 from torchmedic.observed import Failure, Loader, ModuleCall
 from torchmedic.observed import Frame as ObservedFrame
 from torchmedic.observed import Tensor as ObservedTensor
+from torchmedic.observed.source import within, written
 
 
 class Failures(Order):
@@ -93,11 +94,11 @@ class Failures(Order):
         source = frame.source
         if statement is not None and not isinstance(statement, ast.stmt):
             statement = source.statement(statement) if source.parent(statement) else statement
-        for part in ast.walk(statement) if isinstance(statement, ast.stmt) else ():
+        for part in within(statement) if isinstance(statement, ast.stmt) else ():
             if isinstance(part, (ast.Name, ast.Attribute)) and not hasattr(statement, "body"):
                 value = self._peek(frame, part)
                 if value is not None:
-                    names[ast.unparse(part)] = describe(value)
+                    names[written(part)] = describe(value)
         values = {
             k: describe(v)
             for k, v in frame.local.items()
@@ -168,11 +169,7 @@ class Failures(Order):
     def settings_of(self, module: Object) -> dict[str, object]:
         """The arguments of the constructor as PyTorch keeps them: kernel sizes of convolutions as lists."""
         held: dict[str, object] = {}
-        given = (
-            module.attributes
-            if module.cls
-            else {**DEFAULTS.get(module.type, {}), **module.settings}
-        )
+        given = module.attributes if module.cls else {**defaults_of(module.type), **module.settings}
         is_convolution = module.type.startswith("torch.nn.Conv") and module.type[-2:-1].isdigit()
         spread = int(module.type[-2]) if is_convolution else 0
         for name, value in given.items():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from torchmedic.abstract.sizes import Size
 from torchmedic.abstract.values import Sequence, Value
+from torchmedic.observed.source import within
 
 if TYPE_CHECKING:
     from torchmedic.abstract.machine import State
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 _LEAVING = (ast.Break, ast.Continue, ast.Return, ast.Raise, ast.Try)
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Grown:
     """A list that a loop changes. `appends`: how many there are in each pass, all of them certain."""
 
@@ -27,7 +28,7 @@ class Grown:
     is_regular: bool = True
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Growth:
     """Of the lists in one loop. `length`: how often its body is executed."""
 
@@ -40,7 +41,7 @@ def _is_left(node: ast.stmt) -> bool:
     """True if something in the loop's body leaves it early."""
     known: bool | None = getattr(node, "_torchmedic_is_left", None)
     if known is None:
-        known = any(isinstance(part, _LEAVING) for part in ast.walk(node))
+        known = any(isinstance(part, _LEAVING) for part in within(node))
         node._torchmedic_is_left = known  # type: ignore[attr-defined]
     return known
 

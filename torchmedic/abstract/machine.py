@@ -56,7 +56,7 @@ class OverBudget(Exception):
     """The file takes too long: what was seen so far stands."""
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Frame:
     """A function of the user in execution. `node`: the expression in progress."""
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from torchmedic.abstract.devices import common_device
-from torchmedic.abstract.expressions import data_of
+from torchmedic.abstract.operators import calls_and_sums, data_of
 from torchmedic.abstract.reach import Reach
-from torchmedic.abstract.registry import CALLS, DEFAULTS, MODULE_METHODS
+from torchmedic.abstract.registry import CALLS, MODULE_METHODS, defaults_of
 from torchmedic.abstract.sizes import Size
 from torchmedic.abstract.values import (
     ANY,
@@ -23,6 +24,7 @@ from torchmedic.abstract.values import (
     Unknown,
     Value,
 )
+from torchmedic.observed.source import written
 
 MODULE_BASES = (
     "torch.nn.",
@@ -36,7 +38,7 @@ WRAPPERS = ("torch.nn.DataParallel", "torch.nn.parallel.DistributedDataParallel"
 NOT_MODULES = ("torch.nn.Parameter", "torch.nn.utils", "torch.nn.functional", "torch.nn.init")
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Row:
     """One call of a module in progress or done."""
 
@@ -53,21 +55,18 @@ class Modules(Reach):
     _active: list[Row]
     _rows: list[Row]
     _call_number = 0
+    called_types: set[str]  # of the modules in `_rows`
 
     def is_module(self, thing: Value) -> bool:
-        if not isinstance(thing, Object):
-            return False
-        return any(
-            kind.startswith(MODULE_BASES) and not kind.startswith(NOT_MODULES)
-            for kind in thing.kinds
-        )
+        return isinstance(thing, Object) and _are_modules(thing.kinds)
 
     # --- the tree
 
     def children_of(self, module: Object) -> Iterator[tuple[str, Object]]:
         """(name, module) of those registered in it."""
         for name, value in module.attributes.items():
-            yield from ((name, one) for one in self._modules_in(value))
+            if isinstance(value, (Object, Choice)):
+                yield from ((name, one) for one in self._modules_in(value))
         for index, item in enumerate(module.items):
             name = module.keys[index] if index < len(module.keys) else str(index)
             yield from ((name, one) for one in self._modules_in(item))
@@ -120,14 +119,22 @@ class Modules(Reach):
             for name, child in self.children_of(module):
                 yield from self.tree_of(child, f"{prefix}.{name}".lstrip("."), depth - 1)
 
+    def parts_of(self, module: Object, depth: int = 12) -> list[Object]:
+        """The same modules without their paths."""
+        found = [module]
+        if depth:
+            for _, child in self.children_of(module):
+                found += self.parts_of(child, depth - 1)
+        return found
+
     def inside(self, module: Object) -> frozenset[int]:
-        parts = {part.id: part for _, part in self.tree_of(module)}
+        parts = {part.id: part for part in self.parts_of(module)}
         self.parts |= parts
         return frozenset(parts)
 
     def is_open(self, module: Object) -> bool:
         """True if there may be layers in it that are not known."""
-        for _, part in self.tree_of(module):
+        for part in self.parts_of(module):
             if part.escaped or part.state.get("is_open"):
                 return True
             if any(self._may_be_module(v) for v in (*part.attributes.values(), *part.items)):
@@ -159,7 +166,7 @@ class Modules(Reach):
 
     def rebuilt(self, module: Object) -> None:
         """Other parts may stand in the place of any of its own."""
-        for _, part in list(self.tree_of(module)):
+        for part in self.parts_of(module):
             self.blurred(part)
             self.write(part.state, "is_changed", True)
 
@@ -167,18 +174,18 @@ class Modules(Reach):
         """Types of the layers below that act differently in training, and are certainly in training mode now."""
         return tuple(
             part.type_name
-            for _, part in self.tree_of(module)
+            for part in self.parts_of(module)
             if part.training is True and is_mode_dependent(part)
         )
 
     def set_mode(self, module: Object, training: bool | None) -> None:
-        for _, part in self.tree_of(module):
+        for part in self.parts_of(module):
             self.set(part, "training", training)
 
     def has_parameters(self, module: Object) -> bool | None:
         """Trainable ones; None if that can't be told."""
         unknown = False
-        for _, part in self.tree_of(module):
+        for part in self.parts_of(module):
             if part.frozen is None:
                 unknown = True
             elif not part.frozen and (
@@ -193,7 +200,7 @@ class Modules(Reach):
         return not self.is_open(module) and not any(
             part.state.get("parameters")
             or any(isinstance(v, Tensor) for v in (*part.attributes.values(), *part.items))
-            for _, part in self.tree_of(module)
+            for part in self.parts_of(module)
         )
 
     # --- calls
@@ -213,10 +220,11 @@ class Modules(Reach):
     def call_module(self, module: Object, arguments: Arguments) -> Value:
         is_root = not self._active
         if is_root:
-            self._rows = []
+            self._rows, self.called_types = [], set()
             self._note_root(module)
         row = Row(module, arguments, len(self._active), frames=len(self.frames))
         self._rows.append(row)
+        self.called_types.add(module.type_name)
         self._active.append(row)
         number = self._call_number
         try:
@@ -276,9 +284,7 @@ class Modules(Reach):
             node = node.func
             if isinstance(node, ast.Attribute) and node.attr in self._METHODS:
                 node = node.value
-        return (
-            ast.unparse(node) if isinstance(node, (ast.Name, ast.Attribute, ast.Subscript)) else ""
-        )
+        return written(node) if isinstance(node, (ast.Name, ast.Attribute, ast.Subscript)) else ""
 
     _METHODS = frozenset(
         {"step", "zero_grad", "backward", "train", "eval", "forward", "append", "item"}
@@ -331,8 +337,7 @@ class Modules(Reach):
         reach, cuts = self.followed(data, graph, has_parameters, layer)
         return Tensor(
             graph,
-            frozenset().union(*(d.calls for d in data)),
-            frozenset().union(*(d.sums for d in data)),
+            *calls_and_sums(data),
             shape=shape,
             dtype=dtype,
             device=common_device(tensors) if is_placed else "",
@@ -346,6 +351,12 @@ class Modules(Reach):
         )
 
 
+@cache
+def _are_modules(kinds: tuple[str, ...]) -> bool:
+    """True for the library classes of an `nn.Module`."""
+    return any(kind.startswith(MODULE_BASES) and not kind.startswith(NOT_MODULES) for kind in kinds)
+
+
 def is_mode_dependent(layer: Object) -> bool:
     """True if the layer certainly computes something else in training than in evaluation."""
     if layer.cls is not None or not layer.type.startswith(("torch.nn.", "torchvision.models.")):
@@ -356,7 +367,7 @@ def is_mode_dependent(layer: Object) -> bool:
         given = layer.settings.get(which)
         if given is not None:
             return given.value if isinstance(given, Const) else None
-        return DEFAULTS.get(layer.type, {}).get(which)
+        return defaults_of(layer.type).get(which)
 
     if "Dropout" in name:
         return "p" not in layer.settings or bool(setting("p"))

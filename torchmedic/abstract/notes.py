@@ -6,7 +6,12 @@ import ast
 
 from torchmedic.abstract.failures import Failures
 from torchmedic.abstract.registry import CLASSES, FUNCTIONS, canonical
+from torchmedic.abstract.tables.activations import note_raw
+from torchmedic.abstract.tables.fits import note_fit
+from torchmedic.abstract.tables.overwriting import parameters_in
+from torchmedic.abstract.tables.randomness import note_draw, note_unseen
 from torchmedic.abstract.values import Arguments, Bound, Object, Tensor, Unknown, Value
+from torchmedic.observed.source import written
 
 # Methods of a tensor that return another one and leave it as it is.
 CONVERSIONS = frozenset(
@@ -19,8 +24,6 @@ class Notes(Failures):
     """Looks at calls before they are executed; changes nothing but the trace."""
 
     def call_external(self, name: str, arguments: Arguments) -> Value:
-        from torchmedic.abstract.tables.randomness import note_draw, note_unseen
-
         name = canonical(name)
         before = len(self.events)
         note_draw(self, name, arguments)
@@ -34,8 +37,6 @@ class Notes(Failures):
 
     def _name_drawn(self, number: int, layer: Value) -> None:
         """The draw of that number made the layer's weights."""
-        from torchmedic.abstract.tables.overwriting import parameters_in
-
         if isinstance(layer, Object):
             event = self.events[number]
             weights = frozenset(one.id for one in parameters_in(layer))
@@ -43,8 +44,6 @@ class Notes(Failures):
             self.events[number] = event._replace(subject=layer.id, facts=facts)
 
     def construct_base(self, made: Object, arguments: Arguments) -> None:
-        from torchmedic.abstract.tables.randomness import note_draw
-
         before = len(self.events)
         for kind in made.kinds:
             note_draw(self, kind, arguments)
@@ -54,16 +53,12 @@ class Notes(Failures):
             self._name_drawn(number, made)
 
     def call_unknown(self, function: Value, arguments: Arguments) -> Value:
-        from torchmedic.abstract.tables.randomness import note_unseen
-
         node = arguments.node.func if isinstance(arguments.node, ast.Call) else arguments.node
         if isinstance(node, (ast.Name, ast.Attribute)):
-            note_unseen(self, ast.unparse(node), arguments)
+            note_unseen(self, written(node), arguments)
         return super().call_unknown(function, arguments)
 
     def call_method(self, bound: Bound, arguments: Arguments) -> Value:
-        from torchmedic.abstract.tables.randomness import note_unseen
-
         if isinstance(bound.receiver, Unknown):
             note_unseen(self, bound.name)
         return super().call_method(bound, arguments)
@@ -76,9 +71,6 @@ class Notes(Failures):
             self.emit("unused", tensor, self.name_of(node), method=name, is_called=True)
 
     def _forward(self, module: Object, arguments: Arguments) -> Value:
-        from torchmedic.abstract.tables.activations import note_raw
-        from torchmedic.abstract.tables.fits import note_fit
-
         before = len(self.failures)
         result = super()._forward(module, arguments)
         note_raw(module, result)

@@ -10,6 +10,7 @@ from typing import Any
 from torchmedic.abstract.machine import State
 from torchmedic.abstract.sizes import Size
 from torchmedic.abstract.values import (
+    NOTHING,
     Bound,
     Choice,
     Class,
@@ -110,6 +111,13 @@ def data_of(*values: Value, depth: int = 3) -> list[Data]:
         elif isinstance(value, (Object, Iterator)):
             found.append(Unknown())
     return found
+
+
+def calls_and_sums(data: list[Data]) -> tuple[frozenset[int], frozenset[int]]:
+    """What `calls` and `sums` of something are that was computed from these."""
+    if len(data) == 1:
+        return data[0].calls, data[0].sums
+    return NOTHING.union(*(d.calls for d in data)), NOTHING.union(*(d.sums for d in data))
 
 
 def way_back_of(data: Iterable[Data]) -> int:

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 
 from torchmedic.abstract.calls import HARMLESS
 from torchmedic.abstract.decorators import NO_GRAD
-from torchmedic.abstract.expressions import data_of
 from torchmedic.abstract.modules import Modules
+from torchmedic.abstract.operators import calls_and_sums, data_of
+from torchmedic.abstract.tables.events import accumulate
+from torchmedic.abstract.tables.overwriting import note_overwritten
 from torchmedic.abstract.values import (
     Arguments,
     Bound,
@@ -22,6 +24,7 @@ from torchmedic.abstract.values import (
     Unknown,
     Value,
 )
+from torchmedic.observed.source import written
 
 NAMED = ("eval", "train", "zero_grad", "step", "backward")
 REPORTING = ("add_", "log", "info", "debug", "warning", "write", "set_", "format", "print", "plot", "scatter", "line",
@@ -82,8 +85,6 @@ class Order(Modules):
 
     def _note_replaced(self, thing: Value, name: str) -> None:
         """`p.data = …`, `layer.weight = …`: what was drawn for it is gone."""
-        from torchmedic.abstract.tables.overwriting import note_overwritten
-
         held = thing if name == "data" else None
         if isinstance(thing, Object):
             held = thing.attributes.get(name) or thing.state.get("parameters", {}).get(name)
@@ -103,11 +104,11 @@ class Order(Modules):
         value = self.evaluate(node.value)
         if isinstance(node.value, ast.Attribute):
             if isinstance(value, Bound) and value.name in NAMED:
-                self._unused(value.receiver, value.name, ast.unparse(node.value.value))
+                self._unused(value.receiver, value.name, written(node.value.value))
             elif isinstance(value, External) and value.name in NO_GRAD:
-                self._unused(value, value.name, ast.unparse(node.value))
+                self._unused(value, value.name, written(node.value))
         elif isinstance(value, Object) and value.type in NO_GRAD and _is_made_by(node, value):
-            self._unused(value, value.type, ast.unparse(node.value))
+            self._unused(value, value.type, written(node.value))
 
     def _unused(self, receiver: Value, method: str, name: str) -> None:
         self.emit("unused", receiver, name, method=method, inside=self._inside(receiver))
@@ -119,16 +120,17 @@ class Order(Modules):
 
     def assign(self, target: ast.expr, value: Value) -> None:
         node = self.frame.node
-        if isinstance(node, ast.Assign) and isinstance(target, (ast.Name, ast.Attribute)):
-            added = isinstance(node.value, ast.BinOp) and added_to(node.value, ast.unparse(target))
-            if added and data_of(value):
-                value = self.summed(node, target, value)
+        if (
+            isinstance(node, ast.Assign)
+            and isinstance(target, (ast.Name, ast.Attribute))
+            and added_to(node.value, written(target))
+            and data_of(value)
+        ):
+            value = self.summed(node, target, value)
         super().assign(target, value)
 
     def summed(self, node: ast.Assign, target: ast.Name | ast.Attribute, value: Value) -> Value:
         """`total = total + loss`."""
-        from torchmedic.abstract.tables.events import accumulate
-
         before: object = None
         if isinstance(target, ast.Name):
             before = self.frame.local.get(target.id)
@@ -169,16 +171,14 @@ class Order(Modules):
         super().escape(value, to)
         reaches = self.reached(value)
         data = [] if to.startswith(LIBRARIES) else data_of(value)
-        calls = frozenset[int]().union(*(d.calls for d in data))
-        sums = frozenset[int]().union(*(d.sums for d in data))
+        calls, sums = calls_and_sums(data)
         if reaches or calls or sums:
             self.emit("escape", value, to, reaches=reaches, calls=calls, sums=sums)
 
     def returned(self, value: Value) -> None:
         """What a function that nobody calls hands to its caller."""
         data = data_of(value)
-        calls = frozenset[int]().union(*(d.calls for d in data))
-        sums = frozenset[int]().union(*(d.sums for d in data))
+        calls, sums = calls_and_sums(data)
         if calls or sums:
             self.emit("escape", value, "caller", reaches=frozenset(), calls=calls, sums=sums)
 
@@ -257,7 +257,7 @@ def added_to(node: ast.expr, name: str) -> ast.expr | None:
         return None
     for one, other in ((node.left, node.right), (node.right, node.left)):
         parts = [one.left, one.right] if isinstance(one, ast.BinOp) else [one]
-        if any(ast.unparse(part) == name for part in parts):
+        if any(written(part) == name for part in parts):
             return other
     return None
 

@@ -20,6 +20,11 @@ from torchmedic.abstract.registry import (
 )
 from torchmedic.abstract.sizes import Size
 from torchmedic.abstract.summary import layers_of
+from torchmedic.abstract.tables.arithmetic import binary, compared, unary
+from torchmedic.abstract.tables.data import last_turn, walked
+from torchmedic.abstract.tables.events import accumulate
+from torchmedic.abstract.tables.inplace import assigned, augmented, set_requires_grad
+from torchmedic.abstract.tables.iteration import item, items
 from torchmedic.abstract.values import (
     NOWHERE,
     Arguments,
@@ -41,6 +46,7 @@ from torchmedic.abstract.values import (
     Value,
 )
 from torchmedic.observed import Source
+from torchmedic.observed.source import within
 from torchmedic.observed.trace import Trace
 
 UNROLLED_TRAINING = 4  # where the body holds a loop or a backward pass
@@ -54,6 +60,7 @@ class Machine(Imports):
         tables.fill()
         self._active: list[Row] = []
         self._rows: list[Row] = []
+        self.called_types = set()
         self._called: set[int] = set()
         self._exits = []
 
@@ -183,19 +190,13 @@ class Machine(Imports):
         return super().call_method(bound, arguments)
 
     def tensor_binary(self, op: ast.operator, left: Value, right: Value) -> Value:
-        from torchmedic.abstract.tables.arithmetic import binary
-
         return binary(self, op, left, right)
 
     def tensor_unary(self, op: ast.unaryop, value: Tensor) -> Value:
-        from torchmedic.abstract.tables.arithmetic import unary
-
         return unary(self, op, value)
 
     def binary_into(self, op: ast.operator, before: Value, value: Value) -> Value:
         if isinstance(before, Tensor) and before.library == "torch":
-            from torchmedic.abstract.tables.inplace import augmented
-
             return augmented(self, op, before, value)
         if isinstance(before, Dict) and isinstance(op, ast.BitOr):
             self.call_method(Bound(before, "update"), Arguments(NOWHERE, [value], {}))
@@ -203,28 +204,18 @@ class Machine(Imports):
         return super().binary_into(op, before, value)
 
     def assign_into(self, tensor: Tensor, value: Value) -> None:
-        from torchmedic.abstract.tables.inplace import assigned
-
         assigned(self, tensor, value)
 
     def require_grad(self, tensor: Tensor, wanted: bool | None) -> None:
-        from torchmedic.abstract.tables.inplace import set_requires_grad
-
         set_requires_grad(self, tensor, wanted)
 
     def tensor_compare(self, left: Value, right: Value) -> Value:
-        from torchmedic.abstract.tables.arithmetic import compared
-
         return compared(self, left, right)
 
     def subscript(self, value: Value, key: Value) -> Value:
-        from torchmedic.abstract.tables.iteration import item
-
         return item(self, value, key)
 
     def iterate(self, value: Value) -> tuple[list[Value], bool]:
-        from torchmedic.abstract.tables.iteration import items
-
         return items(self, value)
 
     def loop_items(self, node: ast.For, over: Value) -> tuple[list[Value], bool]:
@@ -236,14 +227,10 @@ class Machine(Imports):
         if not is_all and len(found) == 1:
             return found * 2, False
         if not is_all:
-            from torchmedic.abstract.tables.data import walked
-
             walked(self, node, over)
         return found, is_all
 
     def after_loop(self, node: ast.For, over: Value) -> None:
-        from torchmedic.abstract.tables.data import last_turn
-
         last_turn(self, node, over)
 
     def loader_of(self, value: Value) -> Object | None:
@@ -255,8 +242,6 @@ class Machine(Imports):
         return None
 
     def accumulated(self, node: ast.AugAssign, before: Value, value: Value, result: Value) -> Value:
-        from torchmedic.abstract.tables.events import accumulate
-
         return accumulate(self, node, node.target, before, value, result)
 
 
@@ -286,7 +271,7 @@ def _is_heavy(node: ast.For) -> bool:
 
 def _holds_loop(node: ast.For) -> bool:
     for statement in node.body:
-        for part in ast.walk(statement):
+        for part in within(statement):
             if isinstance(part, (ast.For, ast.While)):
                 return True
             if isinstance(part, ast.Attribute) and part.attr in ("backward", "step"):

@@ -21,7 +21,7 @@ K = TypeVar("K")
 
 FUNCTIONS: dict[str, FunctionHandler] = {}  # by dotted name
 CLASSES: dict[str, tuple[str, ...]] = {}  # dotted name -> names of the constructor's arguments
-DEFAULTS: dict[str, dict[str, Any]] = {}  # dotted name -> their documented defaults
+_SIGNATURES: dict[str, str] = {}  # dotted name -> the constructor's, as it is documented
 BASES: dict[str, tuple[str, ...]] = {}  # short name of a layer -> short names of its library bases
 MADE: dict[str, ObjectHandler] = {}  # what a constructor does besides holding its arguments
 CALLS: dict[str, ObjectHandler] = {}  # what calling an instance does
@@ -33,32 +33,34 @@ ARRAY_METHODS: dict[str, TensorHandler] = {}  # of NumPy's arrays
 CONSTANTS: dict[str, Any] = {}  # dotted name -> its value
 TENSOR_ATTRIBUTES: dict[str, Callable[[Machine, Tensor], Value]] = {}
 
+# Where a thing may stand, the pattern of what may follow there, and where it is documented.
 _HOMES = (
-    (re.compile(r"^torch\.nn\.modules\.\w+\.(?=[A-Z])"), "torch.nn."),
-    (re.compile(r"^torch\.optim\.(?!lr_scheduler)[a-z_]+\.(?=[A-Z])"), "torch.optim."),
+    ("torch.nn.modules.", r"\w+\.(?=[A-Z])", "torch.nn."),
+    ("torch.optim.", r"(?!lr_scheduler)[a-z_]+\.(?=[A-Z])", "torch.optim."),
     (
-        re.compile(r"^torch\.utils\.data\.(?:dataset|dataloader|sampler|distributed)\.(?=[A-Z])"),
+        "torch.utils.data.",
+        r"(?:dataset|dataloader|sampler|distributed)\.(?=[A-Z])",
         "torch.utils.data.",
     ),
-    (re.compile(r"^torch\.functional\."), "torch."),
-    (re.compile(r"^torch\.nn\.parameter\."), "torch.nn."),
+    ("torch.functional.", "", "torch."),
+    ("torch.nn.parameter.", "", "torch.nn."),
     (
-        re.compile(
-            r"^torch\.autograd\.(?:grad_mode\.)?(?=(?:no_grad|enable_grad|set_grad_enabled|inference_mode)\b)"
-        ),
+        "torch.autograd.",
+        r"(?:grad_mode\.)?(?=(?:no_grad|enable_grad|set_grad_enabled|inference_mode)\b)",
         "torch.",
     ),
-    (re.compile(r"^torch\.cuda\.amp\.(?=GradScaler)"), "torch.amp."),
-    (re.compile(r"^torchvision\.datasets\.\w+\.(?=[A-Z])"), "torchvision.datasets."),
-    (re.compile(r"^torchvision\.transforms\.(?:v2|transforms)\."), "torchvision.transforms."),
+    ("torch.cuda.amp.", r"(?=GradScaler)", "torch.amp."),
+    ("torchvision.datasets.", r"\w+\.(?=[A-Z])", "torchvision.datasets."),
+    ("torchvision.transforms.", r"(?:v2|transforms)\.", "torchvision.transforms."),
 )
 
 
 @cache
 def canonical(name: str) -> str:
     """The documented name of a thing that has several: `torch.nn.modules.linear.Linear` is `torch.nn.Linear`."""
-    for pattern, home in _HOMES:
-        name = pattern.sub(home, name)
+    for there, following, home in _HOMES:
+        if name.startswith(there):
+            name = re.sub(f"^{re.escape(there)}{following}", home, name)
     return name
 
 
@@ -76,6 +78,12 @@ def defaults_in(signature: str) -> dict[str, Any]:
     return found
 
 
+@cache
+def defaults_of(name: str) -> dict[str, Any]:
+    """The documented defaults of a class's constructor. Of 650 a program needs a few: they are read when asked for."""
+    return defaults_in(_SIGNATURES.get(name, ""))
+
+
 def function(*names: str) -> Callable[[FunctionHandler], FunctionHandler]:
     """Registers what calling these functions does."""
     return _into(FUNCTIONS, names)
@@ -84,7 +92,7 @@ def function(*names: str) -> Callable[[FunctionHandler], FunctionHandler]:
 def constructor(signature: str, *names: str) -> None:
     """Registers classes whose constructor has this signature: their instances hold the arguments by name."""
     CLASSES.update(dict.fromkeys(names, names_in(signature)))
-    DEFAULTS.update(dict.fromkeys(names, defaults_in(signature)))
+    _SIGNATURES.update(dict.fromkeys(names, signature))
 
 
 def draws(which: str, *names: str) -> None:

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from torchmedic.abstract.machine import Flow
 from torchmedic.abstract.sizes import Size
@@ -24,8 +24,7 @@ FETCHER = ObservedFrame(Span("torch/utils/data/_utils/fetch.py", 1), "fetch", is
 CALLER = ObservedFrame(Span("torch/nn/modules/module.py", 1), "_call_impl", is_user=False)
 
 
-@dataclass
-class Read:
+class Read(NamedTuple):
     """`container[key]`: `at` the subscript. `is_certain`: it is executed for every item."""
 
     source: Source
@@ -36,7 +35,7 @@ class Read:
     is_certain: bool
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Request:
     """A loader asks for one item. `depth`, `branches`, `loops`: how many there were around it."""
 

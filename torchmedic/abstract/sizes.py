@@ -6,7 +6,6 @@ The batch size B stays B through `x.size(0)`, and `B * 4 * 4 // B` is 16.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from math import gcd
 from typing import NamedTuple, Union
 
@@ -23,8 +22,7 @@ class Opaque(NamedTuple):
     right: Size
 
 
-@dataclass(frozen=True)
-class Symbol:
+class Symbol(NamedTuple):
     """One unknown integer, at least 0. Equal only to itself, or to the same operation on the same operands."""
 
     name: str
@@ -46,11 +44,19 @@ def _key(symbol: Symbol) -> tuple[str, int, int]:
     return symbol.name, symbol.serial, hash(symbol.origin) if symbol.origin else 0
 
 
-@dataclass(frozen=True)
 class Size:
     """A polynomial with integer coefficients; `terms` maps a sorted product of symbols to its coefficient."""
 
-    terms: tuple[tuple[Monomial, int], ...] = ()
+    __slots__ = ("terms",)
+
+    def __init__(self, terms: tuple[tuple[Monomial, int], ...] = ()) -> None:
+        self.terms = terms
+
+    def __eq__(self, other: object) -> bool:
+        return self.terms == other.terms if isinstance(other, Size) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.terms)
 
     @staticmethod
     def of(value: Sizeable) -> Size:

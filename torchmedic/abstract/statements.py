@@ -26,6 +26,7 @@ from torchmedic.abstract.values import (
     Unknown,
     Value,
 )
+from torchmedic.observed.source import within
 from torchmedic.observed.trace import Branch, Loop
 
 if TYPE_CHECKING:
@@ -372,7 +373,7 @@ def _counters(node: ast.stmt) -> frozenset[str]:
     """Names that `+=` and the like change in the loop."""
     known: frozenset[str] | None = getattr(node, "_torchmedic_counters", None)
     if known is None:
-        targets = (p.target for p in ast.walk(node) if isinstance(p, ast.AugAssign))
+        targets = (p.target for p in within(node) if isinstance(p, ast.AugAssign))
         known = frozenset(t.id for t in targets if isinstance(t, ast.Name))
         node._torchmedic_counters = known  # type: ignore[attr-defined]
     return known
@@ -380,7 +381,7 @@ def _counters(node: ast.stmt) -> frozenset[str]:
 
 def _captured(node: ast.Match) -> list[str]:
     names: list[str] = []
-    for part in ast.walk(node):
+    for part in within(node):
         if isinstance(part, (ast.MatchAs, ast.MatchStar)) and part.name:
             names.append(part.name)
         elif isinstance(part, ast.MatchMapping) and part.rest:

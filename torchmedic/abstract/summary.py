@@ -92,7 +92,7 @@ class _Walk:
         kind = "dict" if isinstance(value, Dict) else value.kind
         for part in parts:
             if isinstance(part, Object) and self.machine.is_module(part):
-                for _, one in self.machine.tree_of(part):
+                for one in self.machine.parts_of(part):
                     self._hide(one.id, module, name, kind, len(parts))
             elif isinstance(part, Tensor) and part.is_parameter:
                 self._hide(part.id, module, name, kind, len(parts), "parameters")

@@ -108,8 +108,7 @@ class Tensor(Data):
     strides: tuple[Size, ...] | None = None
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """A node in a file, and the function it stands in."""
 
     source: Source

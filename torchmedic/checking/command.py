@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from torchmedic.checking import relevance, words
 from torchmedic.checking.discover import Discovery
@@ -22,8 +22,7 @@ from torchmedic.render import cell_of
 STDIN = "<stdin>"
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(NamedTuple):
     """The command line. `jobs` None: by the number of cores; `cache_dir` None: the user's own."""
 
     format: str = "text"

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from torchmedic.checking.files import Files
     from torchmedic.checking.reading import Program
 
-_NOTHING = re.compile(r"[ \t]*(#[^\r\n]*)?(\r\n|\r|\n|\Z)")
-_INDENT = re.compile(r"[ \t]*")
+_NOTHING = r"[ \t]*(#[^\r\n]*)?(\r\n|\r|\n|\Z)"
+_INDENT = r"[ \t]*"
 _ERRORS = (SyntaxError, ValueError, RecursionError, MemoryError)
 
 
@@ -167,7 +167,7 @@ class _Analysed:
         start = starts[line - 1]
         indent = _indent(text, start)
         span = self._source.span(node)
-        behind = _NOTHING.match(text, starts[span.end_line - 1] + span.end_column)
+        behind = re.compile(_NOTHING).match(text, starts[span.end_line - 1] + span.end_column)
         is_own = len(indent) == node.col_offset and not text.startswith("elif", start + len(indent))
         is_continued = line > 1 and text[:start].endswith(("\\\n", "\\\r", "\\\r\n"))
         if behind is None or not is_own or is_continued:
@@ -182,5 +182,5 @@ def _parse(text: str) -> ast.Module:
 
 
 def _indent(text: str, start: int) -> str:
-    found = _INDENT.match(text, start)
+    found = re.compile(_INDENT).match(text, start)
     return found[0] if found else ""

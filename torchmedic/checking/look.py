@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torchmedic.checking import relevance
 from torchmedic.checking.files import Files
@@ -20,13 +19,12 @@ if TYPE_CHECKING:
     from torchmedic.checking.reading import Program
 
 
-@dataclass
-class Looked:
+class Looked(NamedTuple):
     """What came of one file. `reads` are the project's files that the answer depends on, itself included."""
 
     path: str
-    diagnoses: list[Plain] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
+    diagnoses: Sequence[Plain] = ()
+    problems: Sequence[Problem] = ()
     reads: tuple[str, ...] = ()
     is_complete: bool = True
     is_skipped: bool = False  # nothing in it has to do with torch
@@ -34,8 +32,7 @@ class Looked:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(NamedTuple):
     """A file to look at. An explicit one is parsed even if nothing in it has to do with torch."""
 
     path: str
@@ -67,9 +64,7 @@ def _guarded(asked: Asked, looking: Callable[[], Looked | None]) -> Looked | Non
         looked = Looked(asked.path, problems=[error.problem], reads=(asked.path,))
     except Exception as error:
         looked = Looked(asked.path, problems=[internal(asked.path, error)], reads=(asked.path,))
-    if looked is not None:
-        looked.seconds = time.perf_counter() - started
-    return looked
+    return looked and looked._replace(seconds=time.perf_counter() - started)
 
 
 def _read(path: str, files: Files) -> bytes:
@@ -125,7 +120,6 @@ def _from_cache(path: str, kept: dict[str, Any]) -> Looked:
 
 def _analysed(path: str, data: bytes, files: Files) -> Looked:
     from torchmedic.abstract import execute
-    from torchmedic.checking.fitting import Fitting
     from torchmedic.checking.reading import Program
     from torchmedic.engine import diagnose
     from torchmedic.observed.source import stand_in
@@ -141,8 +135,7 @@ def _analysed(path: str, data: bytes, files: Files) -> Looked:
 
     try:
         trace = execute(program.source())
-        fitting = Fitting(program, files)
-        found = [_placed(d, program, fitting) for d in diagnose(trace, on_error)]
+        found = _placed(diagnose(trace, on_error), program, files)
     finally:
         if program.notebook is not None:
             stand_in(path, None)
@@ -157,8 +150,17 @@ def _analysed(path: str, data: bytes, files: Files) -> Looked:
     )
 
 
-def _placed(d: Diagnosis, program: Program, fitting: Fitting) -> Diagnosis:
-    """The diagnosis as a person knows its places, with the fixes that leave files that parse."""
+def _placed(found: list[Diagnosis], program: Program, files: Files) -> list[Diagnosis]:
+    """The diagnoses as a person knows their places, with the fixes that leave files that parse."""
+    if not found:
+        return []
+    from torchmedic.checking.fitting import Fitting
+
+    fitting = Fitting(program, files)
+    return [_placed_one(d, program, fitting) for d in found]
+
+
+def _placed_one(d: Diagnosis, program: Program, fitting: Fitting) -> Diagnosis:
     kept = [fix for fix in d.fixes if fix.edits and fitting.fits(fix)]
 
     def place(span: Span) -> Span:

@@ -15,7 +15,6 @@ from torchmedic.checking.problems import Problem
 from torchmedic.console import emit, use_colour
 from torchmedic.model import Diagnosis, Text
 from torchmedic.render import Report, cell_of, shown_path
-from torchmedic.session import Options as Colours
 
 if TYPE_CHECKING:
     from torchmedic.checking.command import Options
@@ -57,7 +56,7 @@ class Screen:
         now = time.monotonic()
         if now - self._started < _PATIENCE or now - self._last < _EVERY or self.options.quiet:
             return
-        if not use_colour(Colours(), sys.stderr):
+        if not use_colour(sys.stderr):
             return
         self._last, self._has_line = now, True
         text = words.join(words.PROGRESS, done=self._done, total=self._total)
@@ -106,7 +105,7 @@ class Screen:
         if options.format in ("json", "sarif"):
             notes = tuple(_both(problem, self.cwd) for problem in problems)
         report = Report("check", tuple(found), notes)
-        to_terminal = options.output is None and use_colour(Colours(), self._stream())
+        to_terminal = options.output is None and use_colour(self._stream())
         if options.statistics:
             from torchmedic.render import concise
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from torchmedic.model import Diagnosis, Rule
@@ -14,7 +13,7 @@ from torchmedic.render import cell_of
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
-_PREFIX = re.compile(r"tm\d{0,3}", re.I)
+_PREFIX = r"(?i)tm\d{0,3}"
 ALL = "all"
 
 
@@ -29,8 +28,7 @@ class Selectors(NamedTuple):
     ignore: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Selection:
+class Selection(NamedTuple):
     """`layers` from the weakest to the strongest: the settings, then the command line.
 
     Of the selectors that fit a rule, the most specific decides; of equally specific ones that of the stronger layer,
@@ -38,7 +36,7 @@ class Selection:
     """
 
     layers: tuple[Selectors, ...] = ()
-    per_file: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    per_file: Mapping[str, tuple[str, ...]] = {}
     folder: str = ""  # where the patterns of `per_file` start
 
     def check(self) -> None:
@@ -90,7 +88,7 @@ def specific(word: str, rule: Rule) -> int:
         return len(code)
     if wanted == ALL:
         return 0
-    return len(wanted) if _PREFIX.fullmatch(wanted) and code.startswith(wanted) else -1
+    return len(wanted) if re.fullmatch(_PREFIX, wanted) and code.startswith(wanted) else -1
 
 
 def words_of(given: Iterable[str]) -> tuple[str, ...]:

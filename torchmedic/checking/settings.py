@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from torchmedic.checking.discover import Excludes
 from torchmedic.checking.selection import Selection, Selectors, UnknownRule, listed, words_of
@@ -14,8 +13,7 @@ from torchmedic.config import ConfigError, settings_file
 KEYS = ("select", "ignore", "exclude", "extend-exclude", "per-file-ignores", "lang")
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     selection: Selection
     excludes: Excludes
 

@@ -35,7 +35,7 @@ def revived(stored: Iterable[Plain]) -> list[Diagnosis]:
     stored = list(stored)
     if not stored:
         return []
-    from torchmedic.rules import RULES  # every rule's module: not needed where nothing was found
+    from torchmedic.rules import RULES
 
     return [_diagnosis(RULES[one["code"]], one) for one in stored]
 

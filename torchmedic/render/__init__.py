@@ -60,7 +60,7 @@ def verification(fix: Fix, lang: Lang) -> str:
     return words.VERDICT[fix.verified].show(lang)
 
 
-_CELL = re.compile(r"(.+\.ipynb):cell (\d+)", re.S)
+_CELL = r"(?s)(.+\.ipynb):cell (\d+)"
 
 
 def cell_path(path: str, number: int) -> str:
@@ -70,5 +70,5 @@ def cell_path(path: str, number: int) -> str:
 
 def cell_of(path: str) -> tuple[str, int | None]:
     """The file of a path, and the cell's number if it names one."""
-    found = _CELL.fullmatch(path)
+    found = re.fullmatch(_CELL, path)
     return (found[1], int(found[2])) if found else (path, None)

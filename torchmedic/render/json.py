@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Set
 from enum import Enum
@@ -22,6 +21,8 @@ def render(report: Report, lang: Lang, read: Read | None = None, cwd: str | None
 
     `read` gives the lines of a file; without it, a span that means a whole line ends where it starts.
     """
+    import json
+
     return json.dumps(plain(report, lang, read, cwd), ensure_ascii=False, indent=2) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Every rule, found by walking this package: a module here with a `rule` in it is a rule."""
+"""Every rule, found by walking this package: a module with a `rule` in it is one; `_name.py` has what rules share."""
 
 from __future__ import annotations
 
@@ -29,27 +29,33 @@ class Rules(MutableMapping[str, Rule]):
     """Rules by their codes, in the order of these. A module is imported when its rule may be needed."""
 
     def __init__(self, folders: Sequence[str], package: str) -> None:
-        found = walk_packages(folders, f"{package}.")
-        self._waiting = {info.name: getattr(info.module_finder, "path", "") for info in found}
+        self._waiting = {
+            info.name: getattr(info.module_finder, "path", "")
+            for info in walk_packages(folders, f"{package}.")
+            if not info.ispkg and "._" not in info.name
+        }
         self._rules: dict[str, Rule] = {}
         self._imported: set[type] = set()  # kinds of observations whose rules are there
 
     def of(self, kind: type) -> list[Rule]:
         """The rules with a detector for observations of that kind.
 
-        A module whose text doesn't name the kind has none, and stays unread: `explain` needs no rule about sources.
+        A module without `.on(kind)` in its text has none, and stays unread: `explain` needs no rule about sources.
         """
         if kind not in self._imported:
-            self._import([name for name in self._waiting if self._may_read(name, kind)])
+            self._import_with(f".on({kind.__name__})", *(["messages"] if kind is Failure else []))
             self._imported.add(kind)
         return [rule for rule in self._rules.values() if kind in rule.detectors]
 
-    def _may_read(self, name: str, kind: type) -> bool:
-        words = [kind.__name__, "messages"] if kind is Failure else [kind.__name__]
+    def _import_with(self, *words: str) -> None:
+        """Imports the modules in whose text one of the words is."""
+        self._import([name for name in self._waiting if self._has(name, words)])
+
+    def _has(self, name: str, words: Sequence[str]) -> bool:
         try:
             with open(f"{self._waiting[name]}/{name.rpartition('.')[2]}.py", "rb") as file:
                 text = file.read()
-        except OSError:  # a package, or a module in an archive
+        except OSError:  # in an archive
             return True
         return any(word.encode() in text for word in words)
 
@@ -69,7 +75,9 @@ class Rules(MutableMapping[str, Rule]):
         return self._rules
 
     def __getitem__(self, code: str) -> Rule:
-        return self._all()[code]
+        if code not in self._rules:
+            self._import_with(f'"{code}"')
+        return self._rules[code]
 
     def __setitem__(self, code: str, rule: Rule) -> None:
         self._all()[code] = rule

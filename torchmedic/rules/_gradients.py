@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from torchmedic.model import Span
 from torchmedic.observed.trace import Event
 from torchmedic.rules._order import HELD, Timeline, is_sure, numbers
 
-_NAMED = re.compile(r"optim|(^|_)opt(_|\d|$)|^o_|_o$", re.I)
-_SCHEDULES = re.compile(r"sched|warm_?up|lr|decay|anneal|onecycle", re.I)
+_NAMED = r"(?i)optim|(^|_)opt(_|\d|$)|^o_|_o$"
+_SCHEDULES = r"(?i)sched|warm_?up|lr|decay|anneal|onecycle"
 
 
-@dataclass(frozen=True)
-class Cycle:
+class Cycle(NamedTuple):
     """From one step of an optimizer to its next at the same place."""
 
     before: Event | None
@@ -54,7 +53,7 @@ class Optimizer:
         if any(self.has_hook(event) for event in self.timeline.of("hook")):
             return False
         for event in self.timeline.of("escape"):
-            if self.subject in numbers(event, "reaches") and not _SCHEDULES.search(event.name):
+            if self.subject in numbers(event, "reaches") and not re.search(_SCHEDULES, event.name):
                 return False
         if any(
             s.facts.get("has_closure") and not s.facts.get("is_closure_seen") for s in self.steps
@@ -66,7 +65,7 @@ class Optimizer:
         return (
             self.timeline.entry != ""
             and why.isidentifier()
-            and bool(_NAMED.search(self.name.rpartition(".")[2]))
+            and bool(re.search(_NAMED, self.name.rpartition(".")[2]))
         )
 
     def has_hook(self, event: Event) -> bool:

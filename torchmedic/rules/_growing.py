@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from torchmedic.model import Evidence, Span, Text
 from torchmedic.observed import Site, Source, load
 from torchmedic.observed.run import Run
-from torchmedic.observed.run_memory import Holder
 from torchmedic.observed.trace import Event, Trace
 from torchmedic.rules._run import event, loop_around, node_at, trace_of
+
+if TYPE_CHECKING:
+    from torchmedic.observed.run_memory import Holder
 
 GIB = 1 << 30
 CARD = 16 * GIB  # the memory for which the last step is told

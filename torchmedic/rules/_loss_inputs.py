@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from torchmedic.observed import Source, Value, load
 from torchmedic.observed.run import Run
-from torchmedic.observed.run_numbers import LossRun
 from torchmedic.observed.trace import Event, Trace
 from torchmedic.rules._activations import Activation
 from torchmedic.rules._run import event, trace_of
+
+if TYPE_CHECKING:
+    from torchmedic.observed.run_numbers import LossRun
 
 FEWEST = 2  # calls
 FEWEST_LIVE = 8  # while the program may go on with other inputs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -76,7 +77,7 @@ def _cut_at(trace: Trace, place: Place, backward: Event) -> Cut | None:
             if cut is not None:
                 return None if _is_chosen(source, cut.statement or cut.node) else cut
         return None
-    if _is_chosen(source, node) or PURPOSE.search(ast.unparse(source.statement(node))):
+    if _is_chosen(source, node) or re.search(PURPOSE, ast.unparse(source.statement(node))):
         return None
     return Cut(source, node, "round" if place.how == "round" else "cut")
 

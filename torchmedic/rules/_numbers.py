@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from torchmedic.observed import Site, load
 from torchmedic.observed.run import Run
-from torchmedic.observed.run_numbers import Losses, Rates
+
+if TYPE_CHECKING:
+    from torchmedic.observed.run_numbers import Losses, Rates
 
 FEWEST = 10  # finite losses
 GROWTH = 1e6  # the last against the first

@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from torchmedic.model import Span
 from torchmedic.observed.trace import Event, Trace
 
 Pass = tuple[tuple[Span, int], ...]
-_EVALUATES = re.compile(
-    r"(^|[_.])(test|val|valid|validate|validation|eval|evaluate|evaluation|predict|prediction|predictions|infer"
-    r"|inference|accuracy|score|check_accuracy)(_|$|\d)",
-    re.I,
+_EVALUATES = (
+    r"(?i)(^|[_.])(test|val|valid|validate|validation|eval|evaluate|evaluation|predict|prediction|predictions|infer"
+    r"|inference|accuracy|score|check_accuracy)(_|$|\d)"
 )
-_ACTS = re.compile(r"(^|_)(mc|dropout|uncertainty|adapt|bn|attack|saliency)(_|$)", re.I)
-_TRAINS = re.compile(r"backward|step|optim|scaler|^caller$")
+_ACTS = r"(?i)(^|_)(mc|dropout|uncertainty|adapt|bn|attack|saliency)(_|$)"
+_TRAINS = r"backward|step|optim|scaler|^caller$"
 HELD = "holds"
 
 
@@ -49,8 +48,7 @@ def has_other_duties(trace: Trace) -> bool:
     return bool(trace.frameworks)
 
 
-@dataclass(frozen=True)
-class Evaluation:
+class Evaluation(NamedTuple):
     """Calls of trained models in one pass of a loop, or of one function, whose results become numbers and train nothing.
 
     `loop`: the loop that is walked for it; None if there is none. `is_single`: one call beside the training.
@@ -102,7 +100,7 @@ class Timeline:
         """Numbers of the calls through whose results a backward pass went, or that left with an optimizer."""
         found: set[int] = set()
         for event in self.events:
-            leaves = event.kind == "escape" and _TRAINS.search(event.name)
+            leaves = event.kind == "escape" and re.search(_TRAINS, event.name)
             if event.kind == "backward" or leaves:
                 found |= numbers(event, "calls")
         return frozenset(n for n in found if self.has_graph(n))
@@ -179,7 +177,7 @@ class Timeline:
             return False
         if call.facts.get("escaped") or not self.is_trained(call) or number in self._touched:
             return False
-        if _ACTS.search(call.function.rpartition(".")[2]) or not self._is_after_training(call):
+        if re.search(_ACTS, call.function.rpartition(".")[2]) or not self._is_after_training(call):
             return False
         modes = self.modes_before(call)
         is_off = call.is_grad_enabled is False or bool(modes and modes[0].kind == "eval")
@@ -239,7 +237,7 @@ class Timeline:
             return False
         if any(e.kind in ("backward", "step") and self._is_around(first, e) for e in self.events):
             return False
-        if _ACTS.search(first.function.rpartition(".")[2]):
+        if re.search(_ACTS, first.function.rpartition(".")[2]):
             return False
         if not self._is_after_training(calls[-1]) or not self._is_evidence(first):
             return False
@@ -283,7 +281,7 @@ def _is_with_labels(event: Event) -> bool:
 
 
 def _is_named(call: Event) -> bool:
-    return bool(_EVALUATES.search(call.function.rpartition(".")[2]))
+    return bool(re.search(_EVALUATES, call.function.rpartition(".")[2]))
 
 
 def timelines(trace: Trace) -> list[Timeline]:

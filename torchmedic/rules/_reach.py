@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 from torchmedic.observed import Source
@@ -14,27 +13,31 @@ from torchmedic.rules._gradients import Optimizer, optimizers
 from torchmedic.rules._order import HELD, Timeline, has_other_duties, numbers, timelines
 
 # Names of what is kept from learning on purpose, or is changed in another way.
-PURPOSE = re.compile(
-    r"teacher|target|(^|[_.])ema([_.]|$)|momentum|frozen|freeze|fixed|reservoir|random|pretrain|prior|lpips|vgg",
-    re.I,
-)
-_INPLACE = re.compile(r"^(copy|lerp|add|mul|sub|div|addcmul|addcdiv|set|index_copy|scatter)_$")
+PURPOSE = r"(?i)teacher|target|(^|[_.])ema([_.]|$)|momentum|frozen|freeze|fixed|reservoir|random|pretrain|prior|lpips|vgg"
+_INPLACE = r"^(copy|lerp|add|mul|sub|div|addcmul|addcdiv|set|index_copy|scatter)_$"
 
-_GROUPS = re.compile(r"param_groups.{0,20}params")  # parameters put into an optimizer by hand
+_GROUPS = r"param_groups.{0,20}params"  # parameters put into an optimizer by hand
 
 
-@dataclass(frozen=True)
 class Training:
     """A timeline in which every backward pass and every optimizer that steps is known.
 
     `reached`: ids of the layers and parameters that get gradients, in any timeline.
     """
 
-    trace: Trace
-    timeline: Timeline
-    optimizers: Sequence[Optimizer]
-    backwards: Sequence[Event]
-    reached: frozenset[int]
+    def __init__(
+        self,
+        trace: Trace,
+        timeline: Timeline,
+        optimizers: Sequence[Optimizer],
+        backwards: Sequence[Event],
+        reached: frozenset[int],
+    ) -> None:
+        self.trace = trace
+        self.timeline = timeline
+        self.optimizers = optimizers
+        self.backwards = backwards
+        self.reached = reached
 
     @cached_property
     def held(self) -> frozenset[int]:
@@ -83,7 +86,7 @@ class Training:
         layer = self.trace.layers.get(number)
         if layer is None or not layer.is_sure or number in self.loaded:
             return False
-        return not layer.owners & self.loaded and not PURPOSE.search(self.name_of(number))
+        return not layer.owners & self.loaded and not re.search(PURPOSE, self.name_of(number))
 
     def layer(self, number: int) -> Layer:
         return self.trace.layers[number]
@@ -115,7 +118,7 @@ def _is_known(backward: Event) -> bool:
 def _is_changed_by_hand(source: Source) -> bool:
     """True where the program writes into parameters itself, as a moving average of weights does."""
     return (
-        bool(_GROUPS.search(source.text))
+        bool(re.search(_GROUPS, source.text))
         or any(_is_write(source, n) for n in source.nodes(ast.Call))
         or any(_is_assignment(n) for n in source.nodes(ast.Assign))
         or any(".grad" in ast.unparse(n.value) for n in source.nodes(ast.AugAssign))
@@ -125,7 +128,7 @@ def _is_changed_by_hand(source: Source) -> bool:
 def _is_write(source: Source, call: ast.Call) -> bool:
     """`copy_` anywhere; arithmetic in place, unless it belongs to the first values."""
     name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
-    if not _INPLACE.match(name):
+    if not re.match(_INPLACE, name):
         return False
     inside = source.function_of(call)
     return name == "copy_" or inside is None or not re.search(r"init|reset", inside.name)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from torchmedic.model import Span
-from torchmedic.observed.run import Forward, Run
+from torchmedic.observed.run import Run
+
+if TYPE_CHECKING:
+    from torchmedic.observed.run_training import Forward
 
 Role = Literal["train", "evaluate", "other"]
-_EVALUATES = re.compile(
-    r"(^|_)(val|valid|validate|validation|test|eval|evaluate|evaluation|predict|score|accuracy)(_|$|\d)",
-    re.I,
-)
-_ACTS = re.compile(r"(^|_)(mc|dropout|uncertainty|adapt|bn|attack|saliency|act|explore)(_|$)", re.I)
+_EVALUATES = r"(?i)(^|_)(val|valid|validate|validation|test|eval|evaluate|evaluation|predict|score|accuracy)(_|$|\d)"
+_ACTS = r"(?i)(^|_)(mc|dropout|uncertainty|adapt|bn|attack|saliency|act|explore)(_|$)"
 
 
 class Place(NamedTuple):
@@ -50,13 +50,13 @@ class Roles:
         if forward.flowed or not forward.later or forward.is_dropped:
             return "other"
         function = forward.by[0].function.rpartition(".")[2]
-        if _ACTS.search(function) or forward.loader in self.training_passes:
+        if re.search(_ACTS, function) or forward.loader in self.training_passes:
             return "other"
         if not forward.loader and _function(forward) in self.training_functions:
             return "other"
         is_off = not forward.with_grad or (not forward.in_training and bool(forward.eval_by))
         is_fed = bool(forward.loader) and (forward.most >= 2 or is_off)
-        return "evaluate" if _EVALUATES.search(function) or is_fed else "other"
+        return "evaluate" if re.search(_EVALUATES, function) or is_fed else "other"
 
     def places(self, wanted: Role) -> Iterator[Place]:
         """In the order of their first calls. Those that evaluate do so in every call that was seen."""

@@ -14,7 +14,7 @@ from torchmedic.observed.trace import Cast, Event, Trace
 from torchmedic.rules._order import Timeline, is_sure, numbers, passes
 from torchmedic.rules._statements import put_before, statement_at
 
-_BY_HAND = re.compile(r"\bget_scale\b|_scale\b.*\bgrad|\bgrad\b.*\binv_?scale|_unscale_grads")
+_BY_HAND = r"\bget_scale\b|_scale\b.*\bgrad|\bgrad\b.*\binv_?scale|_unscale_grads"
 
 
 class Scaled(NamedTuple):
@@ -76,7 +76,7 @@ def is_scaled_step(step: Event) -> bool:
 
 def is_by_hand(trace: Trace) -> bool:
     """True if the program divides by the scale itself."""
-    return any(_BY_HAND.search(source.text) for source in trace.sources.values())
+    return any(re.search(_BY_HAND, source.text) for source in trace.sources.values())
 
 
 def scaler_of(source: Source, scale: Event) -> str:

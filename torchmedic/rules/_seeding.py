@@ -6,8 +6,8 @@ import ast
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import islice, takewhile
+from typing import NamedTuple
 
 from torchmedic.observed.source import Function, Source
 from torchmedic.observed.trace import Event, Trace
@@ -15,22 +15,18 @@ from torchmedic.rules._order import numbers
 
 GENERATORS = ("torch", "numpy", "random")
 NAMES = {"torch": "torch", "numpy": "NumPy", "random": "Python's `random`", "cuda": "CUDA"}
-SEED = re.compile(r"seed", re.I)
-_SEED_SWITCHED_OFF = re.compile(
-    r"^[ \t]*#.*\b(manual_seed|seed_everything|set_seed|random\.seed)\s*\(", re.M
-)
+_SEED_SWITCHED_OFF = r"(?m)^[ \t]*#.*\b(manual_seed|seed_everything|set_seed|random\.seed)\s*\("
 # Hydra and Sacred take the seed from the experiment's configuration.
 _EXEMPT = ("pytest", "unittest", "hydra", "sacred")
-_EXEMPT_FILE = re.compile(r"^(test_|bench|conftest)|_test$|bench(mark)?s?$", re.I)
+_EXEMPT_FILE = r"(?i)^(test_|bench|conftest)|_test$|bench(mark)?s?$"
 # Outside a training loop, other draws often make a port, a name or a choice of pictures.
-_MAKES_DATA = re.compile(
+_MAKES_DATA = (
     r"(shuffle|permutation|train_test_split|make_\w+|rand|randn|normal|standard_normal|uniform|multivariate_normal|"
     r"random_sample|sample)$"
 )
 
 
-@dataclass(frozen=True)
-class Draws:
+class Draws(NamedTuple):
     """The first draw of each generator that is not seeded, in order, and the seeds that are set."""
 
     unseeded: dict[str, Event]
@@ -88,7 +84,7 @@ def trains(events: tuple[Event, ...], trace: Trace) -> bool:
 
 def is_exempt(trace: Trace) -> bool:
     stem = os.path.splitext(os.path.basename(trace.source.path))[0]
-    if trace.frameworks or _EXEMPT_FILE.search(stem) or trace.source.path.endswith(".ipynb"):
+    if trace.frameworks or re.search(_EXEMPT_FILE, stem) or trace.source.path.endswith(".ipynb"):
         return True
     roots = {
         name.split(".")[0] for s in (trace.source, *trace.sources.values()) for name in s.imported.values()
@@ -101,7 +97,7 @@ def _counts(event: Event, trace: Trace) -> bool:
     if event.branches or under_import(event, trace):
         return False
     is_own = event.facts["which"] == "torch" or bool(event.loops)
-    return is_own or bool(_MAKES_DATA.search(event.name))
+    return is_own or bool(re.search(_MAKES_DATA, event.name))
 
 
 def under_import(event: Event, trace: Trace) -> bool:
@@ -111,18 +107,22 @@ def under_import(event: Event, trace: Trace) -> bool:
     return isinstance(statement, (ast.Import, ast.ImportFrom))
 
 
+def _says_seed(text: str) -> bool:
+    return "seed" in text.lower()
+
+
 def is_seed_optional(trace: Trace) -> bool:
     """True if the program can seed, and was told not to: `if SEED is not None: torch.manual_seed(SEED)`, or a comment."""
     for source in trace.sources.values():
-        if _SEED_SWITCHED_OFF.search(source.text):
+        if re.search(_SEED_SWITCHED_OFF, source.text):
             return True
         for call in source.nodes(ast.Call):
             name = source.name(call.func) or ""
             inside = source.function_of(call)
-            if not SEED.search(name) or (inside is not None and SEED.search(inside.name)):
+            if not _says_seed(name) or (inside is not None and _says_seed(inside.name)):
                 continue
             tests = [up.test for up in source.parents(call) if isinstance(up, ast.If)]
-            if any(SEED.search(source.code(test)) for test in tests):
+            if any(_says_seed(source.code(test)) for test in tests):
                 return True
     return False
 
@@ -150,7 +150,7 @@ def own_seeders(trace: Trace) -> Iterator[str]:
     source = trace.source
     seeding = {e.function for e in trace.of("seed") if e.at.path == source.path}
     for node in source.tree.body:
-        if isinstance(node, ast.FunctionDef) and SEED.search(node.name) and node.name in seeding:
+        if isinstance(node, ast.FunctionDef) and _says_seed(node.name) and node.name in seeding:
             required = len(node.args.args) - len(node.args.defaults)
             if required <= 1 <= len(node.args.args) and not node.args.kwonlyargs:
                 yield node.name
@@ -180,7 +180,7 @@ def _seed_option(call: ast.Call) -> str | None:
     if not isinstance(call.func, ast.Attribute) or call.func.attr != "add_argument":
         return None
     flags = [a.value for a in call.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
-    chosen = next((f for f in flags if f.startswith("--") and SEED.search(f)), None)
+    chosen = next((f for f in flags if f.startswith("--") and _says_seed(f)), None)
     given = {k.arg: k.value for k in call.keywords}
     default, kind = given.get("default"), given.get("type")
     is_number = isinstance(default, ast.Constant) and type(default.value) is int

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from torchmedic.model import Evidence, Fix, Span, Text
-from torchmedic.observed.run import OptimizerRun, Run
+from torchmedic.observed.run import Run
 from torchmedic.observed.trace import Event
 from torchmedic.rules._clearing import cleared_before, moved_before, moved_inside, stepped
 from torchmedic.rules._run import event, loop_around, receiver, trace_of
+
+if TYPE_CHECKING:
+    from torchmedic.observed.run_training import OptimizerRun
 
 FEWEST = 3  # steps before anything is said
 _STALE = Text(

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from torchmedic.observed import load
 from torchmedic.observed.run import Run
-from torchmedic.observed.run_memory import Unheld
 from torchmedic.rules._held import Missing, assigned
 from torchmedic.rules._reach import PURPOSE
 from torchmedic.rules._run import callee, event, node_at, trace_of
+
+if TYPE_CHECKING:
+    from torchmedic.observed.run_memory import Unheld
 
 
 def unheld(run: Run) -> Iterator[tuple[Missing, int]]:
@@ -19,7 +23,7 @@ def unheld(run: Run) -> Iterator[tuple[Missing, int]]:
         return
     for one in run.unheld:
         found = _missing(one)
-        if found is not None and not PURPOSE.search(f"{one.attribute} {one.layer}"):
+        if found is not None and not re.search(PURPOSE, f"{one.attribute} {one.layer}"):
             yield found, one.parameters
 
 

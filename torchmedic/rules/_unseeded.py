@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from torchmedic.observed import Site, Source, load
 from torchmedic.observed.run import Run
@@ -14,31 +14,36 @@ from torchmedic.observed.trace import Event, Trace
 from torchmedic.rules._run import event, loop_around
 from torchmedic.rules._seeding import Draws, is_exempt, is_seed_optional, under_import
 
-_FUNCTIONS = re.compile(
+if TYPE_CHECKING:
+    from torchmedic.observed.run_data import SeedsRun
+
+_FUNCTIONS = (
     r"^torch\.(rand|randn|randint|randperm|normal|bernoulli|multinomial|poisson|rand_like|randn_like|randint_like)$"
     r"|(^|\.)random_split$"
 )
 _METHODS = {"normal_", "uniform_", "random_", "bernoulli_", "exponential_", "cauchy_", "geometric_"}
-_SEEDS = {"numpy": re.compile(r"^numpy\.random\.seed$"), "random": re.compile(r"^random\.seed$")}
-_RESETS = re.compile(r"\.apply\(|reset_parameters|init\.|load_state_dict|torch\.load")
+_SEEDS = {"numpy": "numpy.random.seed", "random": "random.seed"}
+_RESETS = r"\.apply\(|reset_parameters|init\.|load_state_dict|torch\.load"
 _DEPTH = 4
 
 
 def unseeded(run: Run) -> tuple[Draws, Trace] | None:
     """None where no seed is missing, where the program owes none, and where it isn't certain who draws."""
     seen = run.seeds
+    if seen is None or not seen.is_whole or not seen.is_drawn or not _trains(run):
+        return None
     main = load(seen.files[0]) if seen.files else None
-    if main is None or not seen.is_whole or not seen.is_drawn or not _trains(run):
+    if main is None:
         return None
     sources = {path: found for path in seen.files if (found := load(path)) is not None}
     trace = Trace(main, sources=sources, is_script=True)
     if is_exempt(trace):
         return None
     if seen.is_seeded:
-        return _late(run, trace)
+        return _late(seen, trace)
     if _may_be_overwritten(run, trace):
         return None
-    first = _first(run, trace)
+    first = _first(seen, trace)
     if first is None or under_import(first, trace) or is_seed_optional(trace):
         return None
     seeds = [_seed(s.generator, s.by, trace) for s in seen.seeds]
@@ -58,7 +63,7 @@ def _trains(run: Run) -> bool:
 
 def _may_be_overwritten(run: Run, trace: Trace) -> bool:
     """True if the numbers may have gone into weights alone that the program then sets, and no loader shuffles."""
-    if not any(_RESETS.search(source.text) for source in trace.sources.values()):
+    if not any(re.search(_RESETS, source.text) for source in trace.sources.values()):
         return False
     return not any(loader.sampler == "RandomSampler" for loader in run.loaders)
 
@@ -75,9 +80,8 @@ def _told(sites: Sequence[Site], name: str, trace: Trace) -> Event | None:
     return event("draw", sites, name) if sites else None
 
 
-def _first(run: Run, trace: Trace) -> Event | None:
+def _first(seen: SeedsRun, trace: Trace) -> Event | None:
     """The first draw: by a layer, by a call between two places that were seen, or at least the first layer's."""
-    seen = run.seeds
     by = _inside(seen.first, trace)
     if not seen.is_first:
         located = _between(_inside(seen.before, trace), _inside(seen.after, trace), trace)
@@ -98,19 +102,19 @@ def _elsewhere(which: str, trace: Trace) -> Event | None:
     """The call that seeds another library's generator, if there is one."""
     for source in trace.sources.values():
         for call in source.nodes(ast.Call):
-            if _SEEDS[which].match(source.name(call.func) or ""):
+            if source.name(call.func) == _SEEDS[which]:
                 return Event("seed", source.span(call), facts={"which": which})
     return None
 
 
-def _late(run: Run, trace: Trace) -> tuple[Draws, Trace] | None:
+def _late(seen: SeedsRun, trace: Trace) -> tuple[Draws, Trace] | None:
     """A layer that was constructed before the first seed, and that nothing initialises again."""
-    of_torch = [s for s in run.seeds.seeds if s.generator == "torch"]
+    of_torch = [s for s in seen.seeds if s.generator == "torch"]
     if not of_torch or not of_torch[0].is_late:
         return None
-    if any(_RESETS.search(source.text) for source in trace.sources.values()):
+    if any(re.search(_RESETS, source.text) for source in trace.sources.values()):
         return None
-    by, seed = _inside(run.seeds.first, trace), _seed("torch", of_torch[0].by, trace)
+    by, seed = _inside(seen.first, trace), _seed("torch", of_torch[0].by, trace)
     node = trace.source_of(by[0].at).at(by[0].at, ast.Call) if by else None
     if seed is None or node is None or seed.loops or seed.branches:
         return None
@@ -211,7 +215,7 @@ def _draws(
         method = call.func.attr if isinstance(call.func, ast.Attribute) else ""
         if any(k.arg == "generator" for k in call.keywords):
             continue
-        if _FUNCTIONS.search(name) or method in _METHODS:
+        if re.search(_FUNCTIONS, name) or method in _METHODS:
             yield ((source, call),)
             continue
         target = _definition(source, name)

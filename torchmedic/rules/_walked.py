@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from torchmedic.model import Evidence, Text
 from torchmedic.observed import Failure, Loader, Source, Value, load
 from torchmedic.observed.project import Defined, Project
 from torchmedic.observed.run import Run
-from torchmedic.observed.run_data import DatasetRun, LoaderRun
 from torchmedic.observed.scopes import own_nodes, parameters
 from torchmedic.observed.source import Function
 from torchmedic.observed.trace import Reading, Trace
 from torchmedic.rules._length import is_torch_dataset, known_value, length_of
 from torchmedic.rules._promises import Promise
+
+if TYPE_CHECKING:
+    from torchmedic.observed.run_data import DatasetRun, LoaderRun
 
 _WALK = ("SequentialSampler", "RandomSampler", "DistributedSampler")
 _MAY_SKIP = (

@@ -15,6 +15,7 @@ from torchmedic.abstract.values import (
     Tensor,
     Value,
 )
+from torchmedic.observed.source import written
 
 if TYPE_CHECKING:
     from torchmedic.abstract.program import Machine
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 def backward(machine: Machine, value: Data, arguments: Arguments) -> Value:
     called = arguments.node.func if isinstance(arguments.node, ast.Call) else None
-    name = ast.unparse(called.value) if isinstance(called, ast.Attribute) else ""
+    name = written(called.value) if isinstance(called, ast.Attribute) else ""
     machine.emit(
         "backward",
         value,

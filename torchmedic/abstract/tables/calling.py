@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from torchmedic.abstract.expressions import data_of, size_of
-from torchmedic.abstract.registry import DEFAULTS, DRAWS
+from torchmedic.abstract.registry import DRAWS, defaults_of
 from torchmedic.abstract.sizes import Size, number
 from torchmedic.abstract.tables.dtypes import FLOATS, dtype_named
 from torchmedic.abstract.tables.events import drawn
@@ -202,7 +202,7 @@ class Call:
             return held if isinstance(held, Value) else Const(None)
         if name in self.layer.settings:
             return self.layer.settings[name]
-        default = DEFAULTS.get(self.layer.type, {}).get(name, ...)
+        default = defaults_of(self.layer.type).get(name, ...)
         if default is ...:
             raise Untold
         return Const(default)

@@ -29,6 +29,7 @@ from torchmedic.abstract.values import (
     Value,
 )
 from torchmedic.model import Span
+from torchmedic.observed.source import within
 from torchmedic.observed.trace import Loop
 
 if TYPE_CHECKING:
@@ -316,7 +317,7 @@ def last_turn(machine: Machine, node: ast.For, over: Value) -> None:
 
 def _is_walked_to_its_end(node: ast.For) -> bool:
     leaving = (ast.Break, ast.Return, ast.Raise)
-    return not any(isinstance(n, leaving) for statement in node.body for n in ast.walk(statement))
+    return not any(isinstance(n, leaving) for statement in node.body for n in within(statement))
 
 
 def ask_all(machine: Machine, loader: Object) -> None:

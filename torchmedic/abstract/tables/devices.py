@@ -36,8 +36,8 @@ _CHECKED = {
 _CONVOLUTIONS = tuple(f"{kind}{rank}d" for kind in ("Conv", "ConvTranspose") for rank in (1, 2, 3))
 _RECURRENT = ("RNN", "LSTM", "GRU")
 SPREADING = ("torch.nn.DataParallel", "torch.nn.parallel.DistributedDataParallel")
-_ASKS = re.compile(r"cuda|device|gpu|cpu|mps", re.I)
-_OWN_MOVES = re.compile(r"def (to|cuda|cpu|_apply)\(|forward_pre_hook|def __torch_function__")
+_ASKS = r"(?i)cuda|device|gpu|cpu|mps"
+_OWN_MOVES = r"def (to|cuda|cpu|_apply)\(|forward_pre_hook|def __torch_function__"
 _TYPES = {"float64": "Double", "float16": "Half", "int64": "Long", "uint8": "Byte"}
 
 
@@ -64,11 +64,11 @@ def is_certain(machine: Machine) -> bool:
     for branch in machine.branches:
         source = machine.sources.get(branch.at.path)
         line = source.line(branch.at.line).lstrip() if source is not None else ""
-        if not line.startswith(("if ", "elif ")) or _ASKS.search(line):
+        if not line.startswith(("if ", "elif ")) or re.search(_ASKS, line):
             return False
     if machine.frameworks:
         return False
-    return not any(_OWN_MOVES.search(source.text) for source in machine.sources.values())
+    return not any(re.search(_OWN_MOVES, source.text) for source in machine.sources.values())
 
 
 def apart(machine: Machine, one: Value | None, other: Value | None) -> tuple[str, str] | None:
@@ -184,7 +184,7 @@ def home_of(machine: Machine, layer: Object) -> str:
 
 def move(machine: Machine, module: Object, device: str | None) -> None:
     """The module and all below it to that device; None if it can't be told."""
-    parts = [part for _, part in machine.tree_of(module)]
+    parts = machine.parts_of(module)
     if any(part.type in SPREADING for part in parts):
         device = None
     for part in parts:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from torchmedic.abstract.expressions import data_of
 from torchmedic.abstract.values import Const, Data, Sequence, Tensor, Unknown, Value
+from torchmedic.observed.source import written
 
 if TYPE_CHECKING:
     from torchmedic.abstract.modules import Modules
@@ -33,7 +34,7 @@ def accumulate(
     machine.emit(
         "accumulate",
         before,
-        ast.unparse(target),
+        written(target),
         node,
         sum=number,
         graph=_graph(data),

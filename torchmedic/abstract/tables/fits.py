@@ -30,7 +30,7 @@ def note_fit(machine: Notes, layer: Object, arguments: Arguments) -> None:
         needed = size_of(setting(layer, "in_features"))
         told = shape and needed is not None and shape[-1].constant is not None
         facts["features"] = True if told and shape and shape[-1] == needed else None
-        if any(row.module.type_name.startswith("Conv") for row in machine._rows):
+        if any(name.startswith("Conv") for name in machine.called_types):
             facts["flat"] = True if shape is not None and len(shape) == 2 else None
     elif kind.startswith("Conv") and kind[-2:] in ("1d", "2d", "3d"):
         channels, spatial = size_of(setting(layer, "in_channels")), int(kind[-2])

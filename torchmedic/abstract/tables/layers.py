@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from torchmedic.abstract.expressions import size_of
-from torchmedic.abstract.registry import DEFAULTS, made
+from torchmedic.abstract.registry import defaults_of, made
 from torchmedic.abstract.sizes import Size, product
 from torchmedic.abstract.tables.dtypes import (
     C_TYPES,
@@ -40,7 +40,7 @@ def setting(layer: Object, name: str) -> Value | None:
     """The constructor's argument, or its documented default."""
     if name in layer.settings:
         return layer.settings[name]
-    default = DEFAULTS.get(layer.type, {}).get(name, ...)
+    default = defaults_of(layer.type).get(name, ...)
     return None if default is ... else Const(default)
 
 

@@ -75,7 +75,7 @@ def _to(machine: Machine, module: Object, arguments: Arguments) -> Value:
     if device != "":
         move(machine, module, device)
     if dtype.startswith(("float", "bfloat")):
-        for _, part in machine.tree_of(module):
+        for part in machine.parts_of(module):
             for weight in (*part.state.get("parameters", {}).values(), *part.attributes.values()):
                 if isinstance(weight, Tensor) and weight.dtype.startswith(("float", "bfloat")):
                     machine.set(weight, "dtype", dtype)
@@ -111,7 +111,7 @@ def _parameters(machine: Machine, module: Object, arguments: Arguments) -> Value
 def _any_parameter(machine: Machine, module: Object) -> Tensor:
     """Stands for all of them: what is written to it makes these modules' state unknown."""
     holders = machine.__dict__.setdefault("holders", {})
-    holders.update({part.id: part for _, part in machine.tree_of(module)})
+    holders.update({part.id: part for part in machine.parts_of(module)})
     return Tensor(
         True, shape=None, dtype="", is_leaf=True, is_parameter=True, owners=machine.inside(module)
     )
@@ -165,7 +165,7 @@ def _zero_grad(machine: Machine, module: Object, arguments: Arguments) -> Value:
 def _requires_grad(machine: Machine, module: Object, arguments: Arguments) -> Value:
     given = arguments.get(0, "requires_grad")
     wanted = machine.truth(given) if given is not None else True
-    for _, part in machine.tree_of(module):
+    for part in machine.parts_of(module):
         machine.set(part, "frozen", None if wanted is None else not wanted)
     return module
 
@@ -174,7 +174,7 @@ def _requires_grad(machine: Machine, module: Object, arguments: Arguments) -> Va
 def _apply(machine: Machine, module: Object, arguments: Arguments) -> Value:
     work = arguments.get(0)
     if isinstance(work, Function):
-        for _, part in list(machine.tree_of(module)):
+        for part in machine.parts_of(module):
             machine.call(work, Arguments(arguments.node, [part], {}))
     return module
 

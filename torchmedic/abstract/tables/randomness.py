@@ -49,16 +49,11 @@ SEEDLESS = frozenset(sys.stdlib_module_names) | {
     "seaborn", "tqdm", "wandb", "tensorboard", "tensorboardX", "PIL", "cv2", "timm", "einops", "torchmetrics",
     "torchsummary", "torchinfo", "datasets", "tokenizers", "yaml", "rich", "h5py", "nltk", "spacy",
 }  # fmt: skip
-_SEEDS = re.compile(
-    r"seed|determinis|reproduc|random_?state|^fix(ed)?_?(random|rand|rng|every|all)", re.I
-)
-_ASKS = re.compile(
-    r"^_?(get|initial|add|parse|print|log|worker|init_fn)|worker|manual_seed$|^seed$", re.I
-)
-_SETS_UP = re.compile(
-    r"^_?(init|initiali[sz]e|set_?up|prepare|configure|bootstrap)(?!.*(log|model|optim|sched|data|loader|weight|parser|"
-    r"process_group|layer|device))",
-    re.I,
+_SEEDS = r"(?i)seed|determinis|reproduc|random_?state|^fix(ed)?_?(random|rand|rng|every|all)"
+_ASKS = r"(?i)^_?(get|initial|add|parse|print|log|worker|init_fn)|worker|manual_seed$|^seed$"
+_SETS_UP = (
+    r"(?i)^_?(init|initiali[sz]e|set_?up|prepare|configure|bootstrap)(?!.*(log|model|optim|sched|data|loader|weight|parser|"
+    r"process_group|layer|device))"
 )
 
 
@@ -81,8 +76,8 @@ def may_seed(name: str, is_method: bool) -> bool:
     if not is_method and root in SEEDLESS:
         return False
     last = name.rpartition(".")[2]
-    says = bool(_SEEDS.search(last)) and not _ASKS.search(last)
-    return says or (not is_method and bool(_SETS_UP.match(last)))
+    says = bool(re.search(_SEEDS, last)) and not re.search(_ASKS, last)
+    return says or (not is_method and bool(re.match(_SETS_UP, last)))
 
 
 def _takes_seed(machine: Notes, name: str, arguments: Arguments) -> bool:

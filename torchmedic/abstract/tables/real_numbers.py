@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from torchmedic.abstract.operators import is_real, is_soft, real, size_of
 from torchmedic.abstract.registry import CONSTANTS, function, names_in
 from torchmedic.abstract.values import Arguments, Const, Value
+from torchmedic.observed.source import written
 
 if TYPE_CHECKING:
     from torchmedic.abstract.program import Machine
@@ -30,7 +31,7 @@ _OF_FLOATS = names_in(
 @function(*(f"math.{name}" for name in _OF_FLOATS))
 def _float(machine: Machine, arguments: Arguments) -> Value:
     values, node = arguments.args, arguments.node
-    name = ast.unparse(node.func).rpartition(".")[2] if isinstance(node, ast.Call) else ""
+    name = written(node.func).rpartition(".")[2] if isinstance(node, ast.Call) else ""
     work = getattr(math, name, None)
     if work is not None and values and all(isinstance(v, Const) for v in values):
         try:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SCALER = "torch.amp.GradScaler"
 STEPPED = "stepped"  # ids of the optimizers since the last `update()`, "" for none, None if it can't be told
-_IS_SCALER = re.compile(r"scaler$", re.I)
+_IS_SCALER = r"(?i)scaler$"
 
 constructor("device='cuda', init_scale=65536.0, growth_factor=2.0, backoff_factor=0.5, growth_interval=2000, enabled=True",
             SCALER)  # fmt: skip
@@ -61,7 +61,7 @@ def _scale(machine: Machine, thing: Object, arguments: Arguments) -> Value:
 def _unknown_scale(machine: Machine, thing: Value, arguments: Arguments) -> Value:
     """An argument that is called `scaler`, and gets a loss."""
     given = arguments.get(0)
-    if _IS_SCALER.search(getattr(thing, "why", "")) and isinstance(given, Data) and given.calls:
+    if re.search(_IS_SCALER, getattr(thing, "why", "")) and isinstance(given, Data) and given.calls:
         machine.emit("scale", thing, machine.name_of(arguments.node), data=given.id, is_on=None)
         return given
     return machine.unknown(thing, *arguments.all())

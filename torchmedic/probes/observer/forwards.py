@@ -11,7 +11,7 @@ from functools import lru_cache
 from types import CodeType, FrameType
 from typing import Any
 
-from torchmedic.observed.run import Forward
+from torchmedic.observed.run_training import Forward
 from torchmedic.probes.observer.nodes import kept
 from torchmedic.probes.observer.stack import Call, owner_of, sites, user_calls
 from torchmedic.probes.observer.watcher import Now, Watcher

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from types import FrameType
 from typing import Any
 
-from torchmedic.observed.run import OptimizerRun
+from torchmedic.observed.run_training import OptimizerRun
 from torchmedic.probes.observer.stack import Call, owner_of, sites, user_calls
 from torchmedic.probes.observer.watcher import Now, Watcher
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from types import FrameType
 from typing import Any
 
-from torchmedic.observed.run import OverfitRun
+from torchmedic.observed.run_training import OverfitRun
 from torchmedic.probes.observer.stack import Call, sites, user_calls
 from torchmedic.probes.observer.watcher import Now, Watcher
 

@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from torchmedic.model import Diagnosis, Evidence, Fix, Rule, Severity, Span, Text
 from torchmedic.observed import Source, load
 from torchmedic.observed.run import Run
-from torchmedic.observed.run_distributed import SampledPass
 from torchmedic.rules._roles import Roles
 from torchmedic.rules._statements import put_before, statement_at
+
+if TYPE_CHECKING:
+    from torchmedic.observed.run_distributed import SampledPass
 
 rule = Rule(
     code="TM351",

@@ -1,12 +1,18 @@
+from __future__ import annotations
+
 import ast
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from torchmedic.model import Diagnosis, Evidence, Fix, Rule, Severity, Text
-from torchmedic.observed.run import Forward, Run
-from torchmedic.observed.run_data import LoaderRun, PassRun
+from torchmedic.observed.run import Run
 from torchmedic.rules._loaders import Made, is_loader
 from torchmedic.rules._roles import Roles
 from torchmedic.rules._run import called
+
+if TYPE_CHECKING:
+    from torchmedic.observed.run_data import LoaderRun, PassRun
+    from torchmedic.observed.run_training import Forward
 
 FEWEST = 8  # batches of a pass
 SMALLEST = 4  # samples of a batch: fewer are of one class now and then

@@ -2,13 +2,17 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from torchmedic.model import Diagnosis, Edit, Evidence, Fix, Rule, Severity, Text
 from torchmedic.observed import Site
-from torchmedic.observed.run import Forward, Run
-from torchmedic.observed.run_distributed import Wrapped
+from torchmedic.observed.run import Run
 from torchmedic.rules._roles import Roles
 from torchmedic.rules._run import called, callee
+
+if TYPE_CHECKING:
+    from torchmedic.observed.run_distributed import Wrapped
+    from torchmedic.observed.run_training import Forward
 
 rule = Rule(
     code="TM352",

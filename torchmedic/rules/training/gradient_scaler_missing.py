@@ -173,8 +173,8 @@ rule = Rule(
 )
 
 # Scalers by other names, of other libraries, and losses that are scaled by hand.
-_SCALES = re.compile(
-    r"scaler|loss.*scal|scal.*loss|\bapex\b|amp\.initialize|set_autocast|master|fp16_?optim", re.I
+_SCALES = (
+    r"(?i)scaler|loss.*scal|scal.*loss|\bapex\b|amp\.initialize|set_autocast|master|fp16_?optim"
 )
 _HERE = Text(en="float16 from here on", ko="여기부터 float16입니다")
 
@@ -183,7 +183,7 @@ _HERE = Text(en="float16 from here on", ko="여기부터 float16입니다")
 def unscaled(trace: Trace) -> Iterator[Diagnosis]:
     if not any(trace.of("backward")) or has_other_duties(trace):
         return
-    if any(_SCALES.search(s.text) for s in trace.sources.values()):
+    if any(re.search(_SCALES, s.text) for s in trace.sources.values()):
         return
     for timeline in timelines(trace):
         found = distinct(e for e in timeline.of("backward") if _region(timeline, e) is not None)

@@ -141,7 +141,7 @@ _COUNTED = Text(
     ko="{calls}번의 호출 가운데 {late}번이 갱신 뒤였고 이어서 기울기가 지워졌습니다",
 )
 _MOVE = Text(en="clip before `{optimizer}.step()`", ko="`{optimizer}.step()` 앞에서 클리핑하기")
-_UNLIMITED = re.compile(r"\binf\b|1e\d{2}|1e[6-9]\b")
+_UNLIMITED = r"\binf\b|1e\d{2}|1e[6-9]\b"
 
 
 @rule.on(Run)
@@ -202,7 +202,7 @@ def _told(trace: Trace, clip: Event, step: Event, clearing: Event) -> Iterator[D
     source = trace.source_of(clip.at)
     call = source.at(clip.at, ast.Call)
     optimizer = step.name
-    if call is None or not optimizer or _UNLIMITED.search(source.code(call)):
+    if call is None or not optimizer or re.search(_UNLIMITED, source.code(call)):
         return
     facts: dict[str, object] = {
         "function": ast.unparse(call.func).rpartition(".")[2],

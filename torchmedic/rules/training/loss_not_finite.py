@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from torchmedic.model import Diagnosis, Evidence, Rule, Severity, Span, Text, Variant
 from torchmedic.observed import load
 from torchmedic.observed.run import Run
-from torchmedic.observed.run_numbers import NotFinite
 from torchmedic.rules._numbers import divergence, scales_gradients
 from torchmedic.rules._run import node_at
+
+if TYPE_CHECKING:
+    from torchmedic.observed.run_numbers import NotFinite
 
 FEWEST = 2  # looks in a row: a single one may be what the program waits for
 NEAR = 4  # steps before the last loss

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from torchmedic.model import Diagnosis, Evidence, Rule, Severity, Text
 from torchmedic.observed import load
 from torchmedic.observed.run import Run
-from torchmedic.observed.run_numbers import Silent
+
+if TYPE_CHECKING:
+    from torchmedic.observed.run_numbers import Silent
 
 FEWEST = 16  # steps
 rule = Rule(

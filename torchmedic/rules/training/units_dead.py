@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from torchmedic.model import Diagnosis, Evidence, Rule, Severity, Span, Text
 from torchmedic.observed import load
 from torchmedic.observed.run import Run
-from torchmedic.observed.run_numbers import Dead
 from torchmedic.rules._run import node_at
+
+if TYPE_CHECKING:
+    from torchmedic.observed.run_numbers import Dead
 
 FEWEST = 3  # batches, and looks at gradients
 rule = Rule(
