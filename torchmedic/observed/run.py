@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:  # twenty records, of which a rule about sources needs none
     from torchmedic.observed.run_data import LoaderRun, SeedsRun
     from torchmedic.observed.run_distributed import SampledPass, Wrapped
-    from torchmedic.observed.run_memory import Clip, Freezing, Holder, ScheduleRun, Unheld
+    from torchmedic.observed.run_memory import Clip, Freezing, Holder, Reloaded, ScheduleRun, Unheld
     from torchmedic.observed.run_numbers import (
         Constant,
         Dead,
@@ -44,3 +44,4 @@ class Run(NamedTuple):
     is_over: bool = True  # False: asked while it was going on
     loaders: tuple[LoaderRun, ...] = ()
     seeds: SeedsRun | None = None
+    reloaded: tuple[Reloaded, ...] = ()

@@ -84,3 +84,15 @@ class Freezing(NamedTuple):
     of: Literal["parameter", "module"]
     trained: int
     files: tuple[str, ...]
+
+
+class Reloaded(NamedTuple):
+    """A state dict that its module got back while its tensors still were the parameters themselves.
+
+    `steps`: of any optimizer in between, which wrote to these parameters, and nobody else did.
+    """
+
+    by: tuple[Site, ...]  # the call of `state_dict`
+    loaded_by: tuple[Site, ...] = ()
+    steps: int = 0
+    owner: str = ""  # the library that makes one of the calls

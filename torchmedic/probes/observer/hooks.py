@@ -216,6 +216,16 @@ class Observer:
         if above is not None and above.f_code.co_filename != frame.f_code.co_filename:
             self._tell("scheduler_step", scheduler, epoch is not None, frame)
 
+    def state_taken(self, state: Any) -> Any:
+        frame = sys._getframe(1)
+        above = frame.f_back
+        if above is None or above.f_code is not frame.f_code:  # not for a child
+            self._tell("state_taken", frame.f_locals.get("self"), state, frame)
+        return state
+
+    def state_loaded(self, module: Any, state: Any) -> None:
+        self._tell("state_loaded", module, state, sys._getframe(1))
+
     def clipped(self, result: Any) -> Any:
         frame = sys._getframe(1)
         names = frame.f_locals

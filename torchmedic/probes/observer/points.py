@@ -80,6 +80,10 @@ def always(observer: Observer) -> Iterator[Point]:
     schedules: Any = sys.modules["torch.optim.lr_scheduler"]
     for kind in (schedules.LRScheduler, schedules.CosineAnnealingWarmRestarts):
         yield Point(kind.step, "_torchmedic_scheduled(self, epoch)", observer.scheduled)
+    module = torch.nn.Module
+    yield Point(module.state_dict, leave="_torchmedic_state", left=observer.state_taken)
+    load = "_torchmedic_load(self, state_dict)"
+    yield Point(module.load_state_dict, load, observer.state_loaded)
 
 
 def in_windows(observer: Observer) -> Iterator[Point]:

@@ -126,6 +126,12 @@ class Watcher:
         `parameters`: a list of those that were clipped, empty where it can't be known.
         """
 
+    def state_taken(self, module: Any, state: Any, frame: FrameType) -> None:
+        """`state_dict()` of a module returns, not told again for the children. Told always."""
+
+    def state_loaded(self, module: Any, state: Any, frame: FrameType) -> None:
+        """`load_state_dict` of a module begins. Told always."""
+
     def seeded(self, generator: str, frame: FrameType) -> None:
         """`manual_seed` of "torch" or "cuda" begins."""
 

@@ -15,6 +15,7 @@ from torchmedic.probes.observer.losses import LossInputs
 from torchmedic.probes.observer.root_calls import RootCalls
 from torchmedic.probes.observer.schedules import Schedules
 from torchmedic.probes.observer.seeds import Seeds
+from torchmedic.probes.observer.states import States
 from torchmedic.probes.observer.values import Values
 from torchmedic.probes.observer.watcher import Now, Watcher
 
@@ -37,6 +38,7 @@ def every_watcher(now: Now, overfit: int = 0) -> list[Watcher]:
         Loaders(now),
         Seeds(now),
         Distributed(now),
+        States(now),
     ]
     if overfit:
         from torchmedic.probes.observer.overfit import Overfit
