@@ -13,7 +13,8 @@ class DatasetRun(NamedTuple):
     """A dataset as its first pass found it; what `Subset`s stand around it, outermost first, are its `wraps`.
 
     `held`: ids of its containers, which tell whether another dataset holds the same ones. `most`: one more than the
-    highest index that the wraps let through; None without wraps, and where that can't be told.
+    highest index that the wraps let through; None without wraps, and where that can't be told. `generators`: names of
+    its attributes that are random generators of its own.
     """
 
     id: int
@@ -25,6 +26,7 @@ class DatasetRun(NamedTuple):
     held: Mapping[str, int] = {}
     wraps: tuple[str, ...] = ()
     most: int | None = None
+    generators: tuple[str, ...] = ()
 
 
 class PassRun(NamedTuple):

@@ -7,6 +7,7 @@ only tensors in the memory of the CPU, by their bytes: no operation of torch is 
 from __future__ import annotations
 
 import ctypes
+import random
 import sys
 import weakref
 from collections.abc import Iterator, Mapping
@@ -148,6 +149,7 @@ class _Dataset:
             self.ref = None
         held = dict(list(plain_attributes(dataset).items())[:ATTRIBUTES]) if self.code else {}
         self.values: dict[str, Value] = {k: describe(v) for k, v in held.items()}
+        self.generators = tuple(k for k, v in held.items() if _is_generator(v))
         self.ids = {k: id(v) for k, v in held.items() if self.values[k].length is not None}
 
     def told(self) -> DatasetRun:
@@ -165,7 +167,21 @@ class _Dataset:
             self.ids,
             tuple(self.wraps),
             self.most,
+            self.generators,
         )
+
+
+def _is_generator(value: Any) -> bool:
+    """One of its own: those that a worker seeds are not."""
+    torch: Any = sys.modules["torch"]
+    kind, home = type(value), sys.modules.get("numpy.random")
+    numpy = (getattr(home, "Generator", None), getattr(home, "RandomState", None))
+    if kind not in (random.Random, torch.Generator, *numpy):
+        return False
+    seeded = (getattr(random, "_inst", None), torch.default_generator)
+    return not any(
+        value is s for s in (*seeded, getattr(getattr(home, "mtrand", None), "_rand", None))
+    )
 
 
 def _own_code(kind: type) -> CodeType | None:

@@ -1,0 +1,3 @@
+from corpus.masked import MaskedSentences
+
+__all__ = ["MaskedSentences"]

@@ -1,0 +1,30 @@
+import torch
+from torch.utils.data import Dataset
+
+MASK = 1
+
+
+class Masking(Dataset):
+    """Hides some of the tokens; what is left visible is marked by -100 in the targets."""
+
+    def __init__(self, share, seed):
+        self.share = share
+        self.seed = seed
+
+    def mask(self, tokens, index):
+        generator = torch.Generator().manual_seed(self.seed + index)
+        hidden = torch.rand(tokens.shape, generator=generator) < self.share
+        hidden[0] = True
+        return tokens.masked_fill(hidden, MASK), tokens.masked_fill(~hidden, -100)
+
+
+class MaskedSentences(Masking):
+    def __init__(self, sentences, share=0.15, seed=0):
+        super().__init__(share, seed)
+        self.sentences = sentences
+
+    def __len__(self):
+        return len(self.sentences)
+
+    def __getitem__(self, index):
+        return self.mask(self.sentences[index], index)
