@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from torchmedic.observed.failure import Site
@@ -52,7 +53,10 @@ class Unheld(NamedTuple):
 
 
 class ScheduleRun(NamedTuple):
-    """A learning rate scheduler. `early`: steps of it before its optimizer had made one, with no backward pass before."""
+    """A learning rate scheduler. `early`: steps of it before its optimizer had made one, with no backward pass before.
+
+    `made_by` is known for one of torch's own that has its optimizer for itself, begins at 0 and steps at one place.
+    """
 
     type: str
     by: tuple[Site, ...]  # the first call of `step`
@@ -60,6 +64,12 @@ class ScheduleRun(NamedTuple):
     early: int = 0
     stepped_by: tuple[Site, ...] = ()  # the first step of its optimizer
     has_epoch: bool = False  # `step(epoch)`: the program counts itself
+    owner: str = ""
+    made_by: tuple[Site, ...] = ()
+    total: int = 0  # steps of it, watched or not
+    numbers: Mapping[str, int | float] = {}  # "T_max", "total_steps", "step_size", "gamma"
+    milestones: tuple[int, ...] = ()
+    rates: tuple[float, float] = (0.0, 0.0)  # before its first step and before its last
 
 
 class Clip(NamedTuple):

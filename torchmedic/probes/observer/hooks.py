@@ -215,6 +215,8 @@ class Observer:
         above = frame.f_back
         if above is not None and above.f_code.co_filename != frame.f_code.co_filename:
             self._tell("scheduler_step", scheduler, epoch is not None, frame)
+        elif above is not None and above.f_code.co_name == "_initial_step":
+            self._tell("scheduler_made", scheduler, frame)
 
     def state_taken(self, state: Any) -> Any:
         frame = sys._getframe(1)

@@ -117,6 +117,9 @@ class Watcher:
     def mode_set(self, module: Any, mode: bool, frame: FrameType) -> None:
         """`train()` or `eval()`, not told again for the children. Told always."""
 
+    def scheduler_made(self, scheduler: Any, frame: FrameType) -> None:
+        """A learning rate scheduler sets the rates that it begins with. Told always."""
+
     def scheduler_step(self, scheduler: Any, has_epoch: bool, frame: FrameType) -> None:
         """`step()` of a learning rate scheduler, called by the program and not by another one. Told always."""
 
