@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:  # twenty records, of which a rule about sources needs none
     from torchmedic.observed.run_data import LoaderRun, SeedsRun
     from torchmedic.observed.run_distributed import SampledPass, Wrapped
-    from torchmedic.observed.run_memory import Clip, Freezing, Holder, Reloaded, ScheduleRun, Unheld
+    from torchmedic.observed.run_memory import (
+        Clip,
+        Freezing,
+        Holder,
+        Reloaded,
+        ScheduleRun,
+        Unconnected,
+        Unheld,
+    )
     from torchmedic.observed.run_numbers import (
         Constant,
         Dead,
@@ -45,3 +53,4 @@ class Run(NamedTuple):
     loaders: tuple[LoaderRun, ...] = ()
     seeds: SeedsRun | None = None
     reloaded: tuple[Reloaded, ...] = ()
+    unconnected: tuple[Unconnected, ...] = ()

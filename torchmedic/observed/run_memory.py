@@ -106,3 +106,21 @@ class Reloaded(NamedTuple):
     loaded_by: tuple[Site, ...] = ()
     steps: int = 0
     owner: str = ""  # the library that makes one of the calls
+
+
+class Unconnected(NamedTuple):
+    """A place that calls `backward` on a number that nothing was computed for.
+
+    `leaves`: calls on one that requires a gradient, or comes from a tensor that does, which then is all that gets one;
+    `refused`: on one that doesn't, which raises;
+    `others`: all other calls there. `steps`: of optimizers behind such a call alone, without a gradient in any of their
+    parameters. `fed`: steps of any optimizer in the run that found a gradient.
+    """
+
+    by: tuple[Site, ...]
+    leaves: int = 0
+    refused: int = 0
+    others: int = 0
+    steps: int = 0
+    fed: int = 0
+    owner: str = ""

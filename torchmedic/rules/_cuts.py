@@ -198,6 +198,10 @@ def whole_fixes(cut: Cut) -> tuple[Fix, ...]:
     top, is_new = _top_of_chain(source, node)
     if value is None or (not is_new and _is_cut_later(source, top)):
         return ()
+    collected = _collected(source, top)
+    if collected:
+        is_one = len(collected) == 1 and top is node and isinstance(node, ast.Call)
+        return fixes(cut._replace(collected=collected[0])) if is_one else ()
     if top is node:
         return fixes(cut)
     is_number = isinstance(top, ast.Call) and isinstance(top.func, ast.Attribute)
@@ -205,6 +209,18 @@ def whole_fixes(cut: Cut) -> tuple[Fix, ...]:
         return ()
     text = source.code(value)
     return (Fix((source.replace(top, text),), _KEEP.fill(text=" ".join(text.split()))),)
+
+
+def _collected(source: Source, node: ast.expr) -> list[ast.Call]:
+    """What makes a new tensor of the list that the value is appended to."""
+    call = source.parent(node)
+    if not isinstance(call, ast.Call) or call.args != [node]:
+        return []
+    if not isinstance(call.func, ast.Attribute) or call.func.attr != "append":
+        return []
+    held = source.code(call.func.value)
+    calls = source.nodes(ast.Call)
+    return [c for c in calls if _is_new(source, c) and c.args and source.code(c.args[0]) == held]
 
 
 def _receiver(node: ast.expr) -> ast.expr | None:
@@ -282,7 +298,8 @@ def fixes(cut: Cut) -> tuple[Fix, ...]:
         return (Fix((edit,), _LEAVE_OUT.fill(text=".data")),)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
         if cut.collected is not None and not node.args:
-            stack = source.replace(cut.collected.func, "torch.stack")
+            given = source.code(cut.collected.args[0])
+            stack = source.replace(cut.collected, f"torch.stack({given})")
             title = _KEEP.fill(text=source.code(node.func.value))
             return (Fix((without(source, node, node.func.value), stack), title),)
         if node.func.attr in ("item", "detach", "detach_", "long", "int") and not node.args:

@@ -16,6 +16,7 @@ from torchmedic.probes.observer.root_calls import RootCalls
 from torchmedic.probes.observer.schedules import Schedules
 from torchmedic.probes.observer.seeds import Seeds
 from torchmedic.probes.observer.states import States
+from torchmedic.probes.observer.unconnected import Backwards
 from torchmedic.probes.observer.values import Values
 from torchmedic.probes.observer.watcher import Now, Watcher
 
@@ -39,6 +40,7 @@ def every_watcher(now: Now, overfit: int = 0) -> list[Watcher]:
         Seeds(now),
         Distributed(now),
         States(now),
+        Backwards(now),
     ]
     if overfit:
         from torchmedic.probes.observer.overfit import Overfit

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from torchmedic.model import Diagnosis, Evidence, Rule, Severity, Span, Text, Variant
 from torchmedic.observed import Failure
 from torchmedic.observed.project import Project
-from torchmedic.observed.scopes import is_module
+from torchmedic.observed.run import Run
 from torchmedic.observed.trace import Trace
-from torchmedic.rules._cuts import Search, fixes, whole_fixes
-from torchmedic.rules._place import answer, method_call, receiver
+from torchmedic.rules._cuts import Cut, fixes, whole_fixes
+from torchmedic.rules._place import answer
+from torchmedic.rules._run import callee
+from torchmedic.rules._ways import as_failure, first_cut, is_expected, nearest_cut
 
 _PART = Text(
     en="""
@@ -241,6 +243,11 @@ _HELD = Text(
     en="holds these parameters and can't change them",
     ko="이 파라미터를 가지고 있지만 바꾸지 못합니다",
 )
+_STEPS = Text(
+    en="{steps} steps behind it found no gradient in any parameter",
+    ko="그 뒤의 갱신 {steps}번에서 기울기를 가진 파라미터가 없었습니다",
+)
+FEWEST = 3  # steps
 
 
 @rule.on(Failure)
@@ -248,15 +255,7 @@ def graph_is_cut(failure: Failure) -> Iterator[Diagnosis]:
     reading = rule.read(failure.message)
     if reading is None:
         return
-    found = method_call(failure, "backward", "grad")
-    cut = None
-    if found is not None:
-        source, frame, call = found
-        loss = receiver(call)
-        if loss is None or is_module(source, loss):
-            loss = call.args[0] if call.args else None
-        if loss is not None:
-            cut = Search(failure, frame).cut(source, loss, 20)
+    cut = nearest_cut(failure)
     if cut is None:
         frozen = _frozen(failure)
         if frozen is not None:
@@ -266,8 +265,11 @@ def graph_is_cut(failure: Failure) -> Iterator[Diagnosis]:
     at = cut.source.span(cut.node)
     if not reading.variant.name:
         reading = reading._replace(variant=rule.variant(cut.kind))
-    code = " ".join(cut.source.code(cut.node).split())
-    yield answer(rule, failure, reading, at, fixes(cut), code=code)
+    yield answer(rule, failure, reading, at, fixes(cut), code=_code(cut))
+
+
+def _code(cut: Cut) -> str:
+    return " ".join(cut.source.code(cut.node).split())
 
 
 def _frozen(failure: Failure) -> Span | None:
@@ -293,14 +295,44 @@ def part_never_learns(trace: Trace) -> Iterator[Diagnosis]:
 
     for training in trainings(trace):
         for cut, layers, held in lost(training):
-            code = " ".join(cut.source.code(cut.node).split())
             name = common([training.name_of(n) for n in layers])
-            kind = "part" if cut.kind == "cut" else f"part-{cut.kind}"
-            yield Diagnosis(
-                rule,
-                cut.source.span(cut.node),
-                {"code": code, "layer": name},
-                (Evidence(_HELD.fill(), held.at),),
-                () if cut.kind == "round" else whole_fixes(cut),
-                variant=rule.variant(kind),
-            )
+            yield _lost(cut, name, Evidence(_HELD.fill(), held.at))
+
+
+def _lost(cut: Cut, layer: str, *seen: Evidence) -> Diagnosis:
+    kind = "part" if cut.kind == "cut" else f"part-{cut.kind}"
+    return Diagnosis(
+        rule,
+        cut.source.span(cut.node),
+        {"code": _code(cut), "layer": layer},
+        seen,
+        () if cut.kind == "round" else whole_fixes(cut),
+        variant=rule.variant(kind),
+    )
+
+
+@rule.on(Run)
+def nothing_is_reached(run: Run) -> Iterator[Diagnosis]:
+    """The loss is a number that requires a gradient: it gets one, and no parameter does, in the whole run."""
+    for one in run.unconnected:
+        failure = as_failure(one.by)
+        if one.owner or not run.is_over:
+            continue
+        if one.refused and not is_expected(one.by):
+            cut = nearest_cut(failure)
+            if cut is not None:
+                facts = {"code": _code(cut)}
+                at, kind = cut.source.span(cut.node), rule.variant(cut.kind)
+                yield Diagnosis(rule, at, facts, fixes=fixes(cut), variant=kind)
+        if one.others or one.fed or min(one.leaves, one.steps) < FEWEST:
+            continue
+        held = [o for o in run.optimizers if o.steps and not o.owner]
+        trained = frozenset[int]().union(*(o.holds for o in held))
+        called = [f for f in run.forwards if f.by and f.parameters & trained]
+        cut = first_cut(failure, frozenset(f.by[0].at for f in called))
+        if cut is not None and called and held:
+            named = callee(called[0].by[0])
+            layer = named if named not in ("", "self") else called[0].type
+            made = held[0].made_by[0].at if held[0].made_by else None
+            seen = Evidence(_STEPS.fill(steps=one.steps), one.by[0].at)
+            yield _lost(cut, layer, Evidence(_HELD.fill(), made), seen)
