@@ -67,7 +67,8 @@ PROGRAMS = {
     + LOOP.replace(
         "optimizer.step()",
         "nn.utils.clip_grad_norm_(model.parameters(), 1.0); optimizer.step(); scheduler.step()",
-    ),
+    )
+    + "model.load_state_dict(model.state_dict())\n",
     "workers": PLAIN.replace("shuffle=True", "shuffle=True, num_workers=2")
     + "optimizer = torch.optim.Adam(model.parameters(), lr=0.01)\n"
     + LOOP,
