@@ -54,6 +54,10 @@ UNCERTAIN = (
     "self.rng = random.Random(index)\nreturn self.rng.random()",
     "if get_worker_info() is None:\n    return 0\nreturn self.rng.random()",
     "if self.rng is None:\n    return 0\nreturn 1",
+    "if self.transform is None:\n    self.transform = self.rng.random()\nreturn self.transform",
+    "if not self.quiet:\n    self.quiet = self.rng.random()\nreturn self.quiet",
+    "try:\n    return self.kept[index]\nexcept KeyError:\n    return self.rng.random()",
+    "if self.kept[index]:\n    return 0\nreturn self.rng.random()",
 )
 
 

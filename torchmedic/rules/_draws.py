@@ -79,8 +79,8 @@ def use_in_items(
     return Use(member.source.span(node), made[0] if len(made) == 1 else None)
 
 
-def _settings(member: Member, name: str) -> Iterator[ast.stmt]:
-    for node in ast.walk(member.function):
+def _settings(member: Member, name: str, within: ast.AST | None = None) -> Iterator[ast.stmt]:
+    for node in ast.walk(within or member.function):
         if isinstance(node, (ast.Assign, ast.AnnAssign, ast.AugAssign)):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             if any(_is_mine(member, t, name) for target in targets for t in ast.walk(target)):
@@ -89,6 +89,12 @@ def _settings(member: Member, name: str) -> Iterator[ast.stmt]:
 
 def _is_set(member: Member, name: str) -> bool:
     return any(True for _ in _settings(member, name))
+
+
+def _is_set_in(member: Member, arm: ast.If, name: str) -> bool:
+    """True if the condition asks for the attribute and an arm sets it: what is done once is kept."""
+    asks = any(_is_mine(member, node, name) for node in ast.walk(arm.test))
+    return asks and any(True for _ in _settings(member, name, arm))
 
 
 def _is_mine(member: Member, node: ast.AST, name: str) -> bool:
@@ -132,7 +138,8 @@ class _Search:
             return None, False
         blocks: list[list[ast.stmt]] = []
         if isinstance(statement, ast.If):
-            known = self._truth(member, statement.test)
+            is_once = any(_is_set_in(member, statement, name) for name in self.values)
+            known = None if is_once else self._truth(member, statement.test)
             heads: list[ast.expr] = [statement.test]
             if known is None and any(isinstance(n, _STOPS) for n in ast.walk(statement)):
                 return self._first(member, heads, depth), True
@@ -183,7 +190,8 @@ class _Search:
             and isinstance(function.value, ast.Name)
             and function.value.id == member.me
         )
-        return self.methods.get(function.attr) if is_mine else None  # type: ignore[attr-defined]
+        found = self.methods.get(function.attr) if is_mine else None  # type: ignore[attr-defined]
+        return found if found is None or not found.function.decorator_list else None
 
     def _certain(self, member: Member, node: ast.expr) -> Iterator[ast.expr]:
         """The expressions that are evaluated whenever this one is."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import weakref
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any
 
@@ -50,11 +50,11 @@ class _Taken:
         return tensor is not None and any(t is tensor for t in state.values())
 
 
-def _reference(held: Any) -> weakref.ref[Any]:
+def _reference(held: Any) -> Callable[[], Any]:
     try:
         return weakref.ref(held)
     except TypeError:  # a plain dict, or nothing
-        return weakref.ref(_Taken)
+        return lambda: None
 
 
 class States(Watcher):
