@@ -5,13 +5,8 @@ from torch.utils.data import DataLoader
 
 torch.manual_seed(6)
 sentences = torch.randint(2, 50, (96, 12))
-loader = DataLoader(
-    MaskedSentences(sentences, seed=6),
-    batch_size=16,
-    shuffle=True,
-    num_workers=2,
-    persistent_workers=True,
-)
+data = MaskedSentences(sentences, seed=6)
+loader = DataLoader(data, batch_size=16, shuffle=True, num_workers=2)
 model = nn.Sequential(nn.Embedding(50, 16), nn.Linear(16, 32), nn.GELU(), nn.Linear(32, 50))
 criterion = nn.CrossEntropyLoss(ignore_index=-100)
 optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
