@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from torchmedic.model import Diagnosis, Evidence, Fix, Rule, Severity, Text, Variant
-from torchmedic.observed.failure import Site
 from torchmedic.observed.run import Run
-from torchmedic.observed.run_memory import ScheduleRun
 from torchmedic.rules._run import called, receiver
 from torchmedic.rules._statements import Loop, put_after, taken_out
+
+if TYPE_CHECKING:
+    from torchmedic.observed.failure import Site
+    from torchmedic.observed.run_memory import ScheduleRun
 
 SELDOM = 8  # times as many optimizer steps as steps of the scheduler
 TURNS = 4  # through all of `T_max`
