@@ -8,9 +8,10 @@ from torch import nn
 
 from torchmedic.model import Span
 from torchmedic.observed import Site
-from torchmedic.observed.run import OptimizerRun, Run
+from torchmedic.observed.run import Run
 from torchmedic.observed.run_data import DatasetRun, LoaderRun, PassRun
 from torchmedic.observed.run_memory import ScheduleRun
+from torchmedic.observed.run_training import OptimizerRun
 from torchmedic.probes.observer.hooks import Observer
 from torchmedic.probes.observer.schedules import Schedules
 from torchmedic.probes.record import Recorder

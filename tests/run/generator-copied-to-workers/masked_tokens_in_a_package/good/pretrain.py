@@ -1,5 +1,5 @@
 import torch
-from corpus import MaskedSentences
+from masking import MaskedSentences
 from torch import nn
 from torch.utils.data import DataLoader
 

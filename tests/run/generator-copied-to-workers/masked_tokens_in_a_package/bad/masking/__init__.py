@@ -1,0 +1,3 @@
+from masking.masked import MaskedSentences
+
+__all__ = ["MaskedSentences"]

@@ -1,3 +1,0 @@
-from corpus.masked import MaskedSentences
-
-__all__ = ["MaskedSentences"]
