@@ -20,6 +20,7 @@ VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 OLDEST = (3, 10)
+OLDEST_FOR_FRAMEWORKS = (3, 11)
 EXAMPLE = "examples/digits_cnn_layer_size_mismatch.py"
 
 CHECKS = (
@@ -46,7 +47,10 @@ def main(arguments: list[str]) -> int:
                 f"{OLDEST[0]}.{OLDEST[1]} or newer is needed: start it with another python3."
             )
         install(command)
-        return demo() if command == "demo" else test(rest)
+        if command == "demo":
+            return demo()
+        add_frameworks()
+        return test(rest)
     except Missing as missing:
         print(f"dev.py: {missing}", file=sys.stderr)
         return 2
@@ -119,6 +123,23 @@ def install(name: str) -> None:
         (VENV / "demo.stamp").write_text(content("demo"), "utf-8")
 
 
+def add_frameworks() -> None:
+    """Lightning, transformers and others. Where they can't be had, the tests of them are skipped and all others run."""
+    filled = VENV / "frameworks.stamp"
+    wanted = content("frameworks")
+    if sys.version_info < OLDEST_FOR_FRAMEWORKS or read(filled) == wanted:
+        return
+    say("dev.py: installing requirements/frameworks.txt into .venv (half a minute the first time)")
+    try:
+        pip("install", "--requirement", str(ROOT / "requirements" / "frameworks.txt"))
+    except Missing:
+        say(
+            "dev.py: that did not work: the tests that need these packages are skipped.", sys.stderr
+        )
+    else:
+        filled.write_text(wanted, "utf-8")
+
+
 def make_venv() -> None:
     try:
         import ensurepip  # noqa: F401
@@ -155,7 +176,8 @@ def call(*arguments: str) -> int:
 
 def content(name: str) -> str:
     """A hash of all files that say what is installed."""
-    files = [ROOT / "requirements" / f"{n}.txt" for n in ("demo", "test")][: 1 + (name == "test")]
+    names = ("demo", "test", "frameworks")
+    files = [ROOT / "requirements" / f"{n}.txt" for n in names[: names.index(name) + 1]]
     digest = hashlib.sha256(str(ROOT).encode())
     for path in (*files, ROOT / "pyproject.toml"):
         try:

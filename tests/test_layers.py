@@ -30,6 +30,9 @@ ALLOWED = {
 TORCH_USERS = {"probes", "seeding"}  # lazily: nothing that only looks loads it
 EDGES = {"__init__", "__main__", "cli", "config", "session", "explain", "unknown", "mending"}
 EDGES |= {
+    "callbacks",
+    "lightning",
+    "transformers",
     "alone",
     "checking",
     "checklist",
@@ -45,7 +48,7 @@ EDGES |= {
 TORCHLESS = (
     "torchmedic",
     *(f"torchmedic.{name}" for name in ("engine", "rules", "observed", "cli", "checking.command")),
-    *(f"torchmedic.{name}" for name in ("seeding", "checklist")),
+    *(f"torchmedic.{name}" for name in ("seeding", "checklist", "lightning", "transformers")),
 )
 TORCHLESS += tuple(
     f"torchmedic.render.{name}"

@@ -29,6 +29,7 @@ class Holder(NamedTuple):
     is_freed: bool = False
     nodes: int = 0
     bytes: int = 0
+    library: str = ""  # whose loop makes the steps; "" if it is the program's own
 
 
 class Unheld(NamedTuple):

@@ -151,6 +151,8 @@ class Recorder:
 
     def _await_compile(self, torch: Any, is_all: bool) -> None:
         """Compiled code is guarded by the code of `__call__`: it has to be the original before the first of it."""
+        from inspect import unwrap
+
         from torchmedic.probes.splice import spliced
 
         def compiles() -> None:
@@ -160,9 +162,9 @@ class Recorder:
                 self._call.end()
 
         try:
-            vars(torch)["_torchmedic_compiles"] = compiles
-            ours = spliced(torch.compile, "True", "_torchmedic_compiles()")
-            self._swap("compile", torch.compile, ours)
+            compile = unwrap(torch.compile)  # Lightning wraps it
+            compile.__globals__["_torchmedic_compiles"] = compiles
+            self._swap("compile", compile, spliced(compile, "True", "_torchmedic_compiles()"))
         except Exception:
             compiles()
 

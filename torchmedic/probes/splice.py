@@ -34,11 +34,33 @@ def spliced(function: FunctionType, condition: str, enter: str, *leave: str) -> 
         call += [wrapper.visit(statement) for statement in copies]
         call.append(wrapper.visit(ast.Return(ast.Constant(None))))
     first = ast.If(_expression(condition), call, [])
-    for node in ast.walk(first):
-        if isinstance(node, (ast.expr, ast.stmt, ast.keyword)) and not hasattr(node, "lineno"):
-            node.lineno = node.end_lineno = code.co_firstlineno
-            node.col_offset = node.end_col_offset = 0
+    _place(first, code.co_firstlineno)
     definition.body = [first, *original]
+    return _compiled(tree, code)
+
+
+def guarded(function: FunctionType, leave: str) -> CodeType:
+    """The function's code, after which the expression `leave` is evaluated, whether it returns or raises.
+
+    Raises what `spliced` raises.
+    """
+    code = function.__code__
+    tree, definition = _definition(code)
+    last = ast.Try(definition.body, [], [], [ast.Expr(_expression(leave))])
+    _place(last, code.co_firstlineno)
+    definition.body = [last]
+    return _compiled(tree, code)
+
+
+def _place(added: ast.AST, line: int) -> None:
+    """Puts what has no place yet on this line."""
+    for node in ast.walk(added):
+        if isinstance(node, (ast.expr, ast.stmt, ast.keyword)) and not hasattr(node, "lineno"):
+            node.lineno = node.end_lineno = line
+            node.col_offset = node.end_col_offset = 0
+
+
+def _compiled(tree: ast.Module, code: CodeType) -> CodeType:
     ast.fix_missing_locations(tree)
     module = compile(
         tree, code.co_filename, "exec", flags=code.co_flags & _FUTURE, dont_inherit=True

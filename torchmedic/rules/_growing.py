@@ -41,12 +41,16 @@ _FULL = Text(
 
 
 class Growth(NamedTuple):
-    """`added`: the place as the Source view tells it, with the calls and the loop around it."""
+    """`added`: the place as the Source view tells it, with the calls and the loop around it.
 
-    form: str  # "sum", "list" or "state"
+    `loop`: None where a library calls the function `called_by_library`.
+    """
+
+    form: str  # "sum", "list", "state" or "call"
     added: Event
     trace: Trace
-    loop: Span
+    loop: Span | None
+    called_by_library: str
     evidence: tuple[Evidence, ...]
     steps: int = 0  # that a state is made of
 
@@ -61,7 +65,7 @@ def growths(run: Run) -> Iterator[Growth]:
             and not holder.is_freed
             and holder.grown >= LOOKS
             and holder.last - holder.first >= UNENDING
-            and not holder.missed
+            and not (holder.missed or holder.library)
             and holder.bytes > SMALL
         )
         if not holder.is_freed and not is_endless:
@@ -85,15 +89,21 @@ def _growth(
     function = source.function_of(node)
     here = Site(source.span(node), function.name if function else "<module>")
     anchor = _value(node)
-    loop = loop_around((Site(source.span(anchor), here.function), *callers))
+    loop = (
+        None
+        if holder.library
+        else loop_around((Site(source.span(anchor), here.function), *callers))
+    )
     added = event("accumulate", (Site(source.span(anchor), here.function), *callers))
     trace = trace_of(added) if added is not None else None
-    if added is None or trace is None or loop is None:
+    if added is None or trace is None or not (loop or holder.library):
         return None
     container = "list" if holder.kind == "container" else "number"
     form = "state" if is_endless else "list" if container == "list" else "sum"
     added = added._replace(at=here.at, name=_target(node), facts={"container": container})
-    return Growth(form, added, trace, loop, _evidence(holder, here.at), holder.last - holder.first)
+    evidence = _evidence(holder, here.at)
+    form, by = ("call", here.function) if holder.library else (form, "")
+    return Growth(form, added, trace, loop, by, evidence, holder.last - holder.first)
 
 
 def _evidence(holder: Holder, at: Span) -> tuple[Evidence, ...]:
@@ -133,16 +143,20 @@ def _statements(
     node = node_at(source, site.at) if source is not None else None
     if source is None or node is None:
         return
+    inside = load(holder.file) if holder.file and holder.owner else None
+    owner = inside.class_named(holder.type.rpartition(".")[2]) if inside is not None else None
+    own = f"self{holder.text[len(holder.owner) :]}"
+    if holder.library:  # it calls the method: whose frame that is, no frame tells any more
+        added = list(_adding(owner, own)) if owner is not None else []
+        if inside is None or owner is None or len(added) != 1 or _is_emptied(owner, own):
+            return
+        yield inside, added[0], ()
+        return
     scope = source.function_of(node) or source.tree
     for found in _adding(scope, holder.text):
         yield source, found, tuple(around)
-    if not holder.owner:
-        return
-    inside = load(holder.file) if holder.file else None
-    owner = inside.class_named(holder.type.rpartition(".")[2]) if inside is not None else None
     if inside is None or owner is None:
         return
-    own = f"self{holder.text[len(holder.owner) :]}"
     for method in owner.body:
         if not isinstance(method, ast.FunctionDef):
             continue
@@ -168,6 +182,23 @@ def _adding(scope: ast.AST, text: str) -> Iterator[ast.stmt | ast.Call]:
             is_one = node.func.attr in _ADDS and len(node.args) == 1
             if is_one and _target(node) == text:
                 yield node
+
+
+def _is_emptied(owner: ast.ClassDef, text: str) -> bool:
+    """True if a method begins anew: then memory is bounded by what a library's epoch holds."""
+    for method in owner.body:
+        if not isinstance(method, ast.FunctionDef) or method.name == "__init__":
+            continue
+        for node in ast.walk(method):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == f"{text}.clear":
+                return True
+            targets = node.targets if isinstance(node, (ast.Assign, ast.Delete)) else []
+            for target in targets:
+                held = target.value if isinstance(target, ast.Subscript) else target
+                is_new = isinstance(node, ast.Delete) or not _keeps(node, text)  # type: ignore[arg-type]
+                if ast.unparse(held) == text and is_new:
+                    return True
+    return False
 
 
 def _target(node: ast.stmt | ast.Call) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from torchmedic.observed import Site, load
 from torchmedic.observed.run import Run
+from torchmedic.rules._run import callee
 
 if TYPE_CHECKING:
     from torchmedic.observed.run_numbers import Losses, Rates
@@ -31,13 +32,27 @@ class Divergence(NamedTuple):
 
 
 def divergence(run: Run) -> Divergence | None:
+    """A loss that grew without an end at a rate that the program chose.
+
+    In a library's loop, only if the program made the optimizer and the rate was never changed: looking for a rate is
+    one of the things that such loops do.
+    """
+    found = diverging(run)
+    if found is None or not (found.rates.owner or found.losses.owner):
+        return found
+    rates = found.rates
+    made = callee(rates.made_by[0]).rpartition(".")[2]
+    return found if made == rates.type and rates.lowest == rates.highest else None
+
+
+def diverging(run: Run) -> Divergence | None:
     """One optimizer, one loss, and that grew without an end. Several of them may pull against each other."""
     stepped = [r for r in run.rates if r.steps]
     losses = [v for v in run.values if len(v.values) >= FEWEST_STEEP]
     if len(stepped) != 1 or len(losses) != 1 or len(run.values) != 1:
         return None
     [rates], [one] = stepped, losses
-    if rates.owner or one.owner or not rates.is_torch or not rates.made_by:
+    if not rates.is_torch or not rates.made_by:
         return None
     values = [v.value for v in one.values]
     end = next((i for i, v in enumerate(values) if not math.isfinite(v)), len(values))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -9,7 +10,7 @@ from torchmedic.model import Evidence, Fix, Span, Text
 from torchmedic.observed.run import Run
 from torchmedic.observed.trace import Event
 from torchmedic.rules._clearing import cleared_before, moved_before, moved_inside, stepped
-from torchmedic.rules._run import event, loop_around, receiver, trace_of
+from torchmedic.rules._run import called, event, loop_around, receiver, trace_of
 
 if TYPE_CHECKING:
     from torchmedic.observed.run_training import OptimizerRun
@@ -39,7 +40,7 @@ class Misuse(NamedTuple):
 
 def misused(run: Run) -> Iterator[Misuse]:
     for one in run.optimizers:
-        if one.owner:
+        if one.owner and not _is_called_by_program(one):
             continue
         if not one.has_stepped and run.is_over:
             found = _never(one, run)
@@ -50,6 +51,15 @@ def misused(run: Run) -> Iterator[Misuse]:
         found = _stale(one) if one.stale >= 2 else _lost(one)
         if found is not None:
             yield found
+
+
+def _is_called_by_program(one: OptimizerRun) -> bool:
+    """True for `optimizer.step()` of an optimizer that a library has wrapped: clearing it is not the library's duty."""
+    found = called(one.stepped_by[0]) if one.stepped_by else None
+    if found is None or found[1].args or found[1].keywords:
+        return False
+    function = found[1].func
+    return isinstance(function, ast.Attribute) and function.attr == "step"
 
 
 def _events(one: OptimizerRun) -> tuple[Event, Event, str] | None:

@@ -14,10 +14,19 @@ from types import CodeType, FrameType
 from typing import Any
 
 from torchmedic.observed.run_memory import Holder
-from torchmedic.probes.constructors import _HAS_PROXY, _LOCALS_IN_USE, _OPTIMIZED
 from torchmedic.probes.frames import OWN, is_user
 from torchmedic.probes.observer.nodes import Kept, is_freed, kept, number, reached
-from torchmedic.probes.observer.stack import DEEPEST, MOST_SITES, Call, _known, sites, user_calls
+from torchmedic.probes.observer.stack import (
+    DEEPEST,
+    MOST_SITES,
+    TORCH,
+    Call,
+    _known,
+    local_names,
+    owner_of,
+    sites,
+    user_calls,
+)
 from torchmedic.probes.observer.watcher import Now, Watcher
 
 EACH = 8  # steps of a window that are looked at; a look takes about 40 µs
@@ -46,7 +55,7 @@ class _Owner:
 
 class _State:
     __slots__ = (
-        "by", "first", "grown", "is_freed", "kind", "last", "length", "missed", "owner", "seen", "text", "tries", "weight",
+        "by", "first", "grown", "is_freed", "kind", "last", "length", "library", "missed", "owner", "seen", "text", "tries", "weight",
     )  # fmt: skip
 
     def __init__(self, text: str, kind: str, owner: _Owner | None, first: int) -> None:
@@ -55,6 +64,7 @@ class _State:
         self.owner = owner
         self.first = self.last = first
         self.by: tuple[Call, ...] = ()
+        self.library = ""
         self.seen = -1  # number of the node at the last look
         self.length = 0
         self.grown = self.missed = self.tries = 0
@@ -70,6 +80,7 @@ class Holders(Watcher):
         self._kinds: weakref.WeakKeyDictionary[type, int] = weakref.WeakKeyDictionary()
         self._clock: weakref.ref[Any] | None = None  # looked at once per step of this optimizer
         self._left = 0
+        self._library = ""  # whose loop makes the steps
         self._windows = self._steps = 0
 
     def opened(self) -> None:
@@ -93,26 +104,38 @@ class Holders(Watcher):
             return
         frame: FrameType | None = sys._getframe(1)
         self._left = MOST_VALUES
+        self._library = owner_of(frame)
         frames = 0
+        held: set[int] = set()
         for _ in range(DEEPEST):
             if frame is None or frames == MOST_SITES:
                 return
-            if _known(frame.f_code).is_user:
+            known = _known(frame.f_code)
+            if known.is_user:
                 frames += 1
-                self._look(frame)
+                self._look(frame, local_names(frame))
+            elif self._library and known.library not in ("", TORCH) and not frames:
+                self._look(frame, self._handed(frame, held))
             frame = frame.f_back
 
-    def _look(self, frame: FrameType) -> None:
-        code = frame.f_code
-        is_function = bool(code.co_flags & _OPTIMIZED)
-        if is_function and not _LOCALS_IN_USE.isdisjoint(code.co_names):
-            return
-        names = frame.f_locals
-        pairs = list(names.items())
-        if is_function and not _HAS_PROXY:
-            names.clear()
+    def _handed(self, frame: FrameType, held: set[int]) -> list[tuple[str, Any]]:
+        """The program's own objects that a library's loop was given, each once."""
+        found = []
+        for name, value in local_names(frame):
+            if self._kind(value) == _OBJECT and id(value) not in held:
+                held.add(id(value))
+                found.append((name, value))
+        return found
+
+    def _look(self, frame: FrameType, pairs: list[tuple[str, Any]]) -> None:
         for text, owner, tensor, items in self._graphs(pairs):
             self._note(frame, text, owner, tensor, items)
+
+    def _kind(self, value: Any) -> int:
+        found = self._kinds.get(type(value))
+        if found is None:
+            found = self._kinds[type(value)] = _kind(type(value))
+        return found
 
     # --- what has a graph
 
@@ -122,9 +145,7 @@ class Holders(Watcher):
         """The text, its owner, and the tensor, or the items of the container that end in a tensor with a graph."""
         head = f"{owner.text}." if owner is not None else ""
         for name, value in pairs:
-            kind = self._kinds.get(type(value))
-            if kind is None:
-                kind = self._kinds[type(value)] = _kind(type(value))
+            kind = self._kind(value)
             if kind == _SKIP or self._left <= 0 or not isinstance(name, str):
                 continue
             self._left -= 1
@@ -179,7 +200,7 @@ class Holders(Watcher):
                 state.grown += 1
                 self._weigh(state, node, older)
             if not state.by:
-                state.by = user_calls(frame)
+                state.by, state.library = user_calls(frame), self._library
         state.seen = seen
         state.length = 0 if items is None else len(items)
         state.last = self.now.steps
@@ -268,4 +289,5 @@ def _told(state: _State) -> Holder:
         state.is_freed,
         state.weight.nodes,
         state.weight.bytes,
+        state.library,
     )

@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any
@@ -81,8 +82,7 @@ class Observer:
             optim.register_optimizer_step_pre_hook(self._step_begins),
             optim.register_optimizer_step_post_hook(self._step_ends),
         ]
-        if hasattr(os, "register_at_fork"):  # a loader's worker is not watched
-            os.register_at_fork(after_in_child=self.uninstall)
+        _INSTALLED.add(self)
         self.is_on = True
         self._set_hot(True)
         self._tell("installed")
@@ -296,3 +296,16 @@ class Observer:
         except Exception as error:
             self._fail(error)
         return data
+
+
+_INSTALLED: weakref.WeakSet[Observer] = weakref.WeakSet()
+
+
+def _forked() -> None:
+    """A loader's worker is not watched."""
+    for observer in list(_INSTALLED):
+        observer.uninstall()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)

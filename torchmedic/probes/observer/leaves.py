@@ -15,7 +15,7 @@ from typing import Any
 from torchmedic.observed.run_memory import Freezing, Unheld
 from torchmedic.probes.frames import is_user
 from torchmedic.probes.observer.nodes import walk
-from torchmedic.probes.observer.stack import Call, sites, user_call, user_calls
+from torchmedic.probes.observer.stack import Call, local_names, sites, user_call, user_calls
 from torchmedic.probes.observer.watcher import Now, Watcher
 
 MOST_WALKS = 16
@@ -89,7 +89,16 @@ class Leaves(Watcher):
     ) -> None:
         known = self._roots.get(id(module))
         if known is None or known[0]() is not module:
-            self._roots[id(module)] = (weakref.ref(module), user_calls(frame.f_back))
+            calls = user_calls(frame.f_back)
+            self._roots[id(module)] = (weakref.ref(module), calls)
+            self._note_caller(frame.f_back, calls)
+
+    def _note_caller(self, frame: FrameType | None, calls: tuple[Call, ...]) -> None:
+        """The module in whose method the call is: `training_step` calls its parts, and nobody calls it."""
+        torch: Any = sys.modules["torch"]
+        caller = dict(local_names(frame)).get("self") if frame is not None else None
+        if isinstance(caller, torch.nn.Module) and id(caller) not in self._roots:
+            self._roots[id(caller)] = (weakref.ref(caller), calls)
 
     def backward_begins(self, tensors: Any, frame: FrameType) -> None:
         if len(self._walks) >= MOST_WALKS:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from types import CodeType, FrameType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torchmedic.observed import Site
+from torchmedic.probes.constructors import _HAS_PROXY, _LOCALS_IN_USE, _OPTIMIZED
 from torchmedic.probes.frames import OWN, is_user, qualname, span_of
 
 DEEPEST = 60  # frames searched
 MOST_SITES = 6
-_TORCH = "torch"
+TORCH = "torch"
 
 
 class Call(NamedTuple):
@@ -79,10 +81,24 @@ def owner_of(frame: FrameType | None) -> str:
         known = _known(frame.f_code)
         if known.is_user:
             return ""
-        if known.library and known.library != _TORCH:
+        if known.library and known.library != TORCH:
             return known.library
         frame = frame.f_back
     return ""
+
+
+def local_names(frame: FrameType) -> list[tuple[str, Any]]:
+    """Its names and values; none where the function itself looks at them, or a debugger does."""
+    code = frame.f_code
+    is_function = bool(code.co_flags & _OPTIMIZED)
+    is_in_use = is_function and not _LOCALS_IN_USE.isdisjoint(code.co_names)
+    if is_in_use or sys.gettrace() is not None:
+        return []
+    names = frame.f_locals
+    pairs = list(names.items())
+    if is_function and not _HAS_PROXY:
+        names.clear()
+    return pairs
 
 
 def sites(calls: tuple[Call, ...]) -> tuple[Site, ...]:

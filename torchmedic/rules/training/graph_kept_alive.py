@@ -99,6 +99,13 @@ rule = Rule(
             ),
         ),
         Variant(
+            "call",
+            Text(
+                en="`{total}` keeps the graph of every call of `{function}` alive",
+                ko="`{total}` 변수가 `{function}` 호출마다 생긴 그래프를 모두 붙잡고 있습니다",
+            ),
+        ),
+        Variant(
             "state",
             Text(
                 en="`{total}` is computed from its own past: {steps} steps and no `detach()`",
@@ -229,7 +236,11 @@ def grew(run: Run) -> Iterator[Diagnosis]:
     for one in growths(run):
         added = one.added
         where = _origin(one.trace, added) if one.form != "state" else None
-        facts: dict[str, object] = {"total": added.name, "loop": one.loop.line, "steps": one.steps}
+        facts: dict[str, object] = {"total": added.name, "steps": one.steps}
+        if one.loop is not None:
+            facts["loop"] = one.loop.line
+        else:
+            facts["function"] = one.called_by_library
         yield Diagnosis(
             rule,
             where[1] if where else added.at,

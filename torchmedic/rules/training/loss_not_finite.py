@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from torchmedic.model import Diagnosis, Evidence, Rule, Severity, Span, Text, Variant
 from torchmedic.observed import load
 from torchmedic.observed.run import Run
-from torchmedic.rules._numbers import divergence, scales_gradients
+from torchmedic.rules._numbers import diverging, scales_gradients
 from torchmedic.rules._run import node_at
 
 if TYPE_CHECKING:
@@ -258,15 +258,16 @@ _USED = Text(en="this loss is {value}", ko="이 손실이 {value} 값입니다")
 @rule.on(Run)
 def not_finite(run: Run) -> Iterator[Diagnosis]:
     found = run.not_finite
-    if found is None or not run.is_over or found.owner or not found.by:
+    if found is None or not run.is_over or not found.by:
         return
-    if found.lasted < (FEWEST_SCALED if scales_gradients(found.by) else FEWEST):
+    is_scaled = bool(found.owner) or scales_gradients(found.by)
+    if found.lasted < (FEWEST_SCALED if is_scaled else FEWEST):
         return
     last = max((one.values[-1].step for one in run.values if one.values), default=0)
     if found.until + NEAR < last:
         return  # the program went on with something else
-    if divergence(run) is not None:
-        return  # the learning rate is named instead
+    if diverging(run) is not None:
+        return  # the learning rate is the cause
     facts: dict[str, object] = {
         "value": found.value,
         "step": found.step + 1,
@@ -274,6 +275,8 @@ def not_finite(run: Run) -> Iterator[Diagnosis]:
         "size": found.size,
     }
     name, at, more = _form(found)
+    if found.owner and (found.kind != "loss" or name not in ("operation", "layer", "input")):
+        return  # a library's loop has its own ways with gradients, and no line of the program to name
     facts |= more
     evidence = list(_evidence(found, at))
     yield Diagnosis(rule, at, facts, tuple(evidence), variant=rule.variant(name) if name else None)
