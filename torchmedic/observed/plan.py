@@ -42,14 +42,14 @@ class Event(NamedTuple):
 
 
 class Guess(NamedTuple):
-    """Answers that depend on values, which a replay doesn't have, given in one place.
+    """Answers that depend on values, which a replay doesn't have, given `times` times in one place.
 
     `kind` says what was assumed: "item" (1, or False), "equal" (False); "nonzero", "masked_select", "boolean index"
     (all true, an upper bound).
     """
 
     kind: str
-    count: int
+    times: int
     site: Site | None = None
 
 
@@ -101,9 +101,9 @@ class Share(NamedTuple):
 
 
 class Moment(NamedTuple):
-    """Where the peak is. `index`: of the event in `Step.events`."""
+    """Where the peak is. `event`: its index in `Step.events`."""
 
-    index: int
+    event: int
     phase: Phase
     step: int
     module: str = ""
