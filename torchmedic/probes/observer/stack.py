@@ -50,10 +50,10 @@ def _library(path: str) -> str:
     return ""
 
 
-def user_call(frame: FrameType | None) -> Call | None:
-    """The nearest of the user's frames, from this one outwards."""
+def user_call(frame: FrameType | None, boundary: CodeType | None = None) -> Call | None:
+    """The nearest of the user's frames, from this one outwards; none from the frame of `boundary` on."""
     for _ in range(DEEPEST):
-        if frame is None:
+        if frame is None or frame.f_code is boundary:
             return None
         if _known(frame.f_code).is_user:
             return Call(frame.f_code, frame.f_lasti)

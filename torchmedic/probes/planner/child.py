@@ -1,0 +1,123 @@
+"""A piece of work in a forked child: its result, its error or one sentence about its death, never harm to the caller.
+
+Fake tensors of a pretend card can abort a process (`terminate called after throwing an instance of 'c10::Error'`), and
+no `except` sees that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import select
+import signal
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from collections.abc import Callable
+from typing import IO, Any, TypeVar
+
+from torchmedic.observed import Site
+from torchmedic.observed.plan import NotReplayable
+from torchmedic.probes.frames import is_user, qualname, span_of
+
+Result = TypeVar("Result")
+_CHUNK = 1 << 16
+
+
+def in_child(work: Callable[[], Result], seconds: float) -> Result:
+    """What `work` returns, which must be picklable. Raises NotReplayable."""
+    if not hasattr(os, "fork"):
+        raise NotReplayable("a replay needs `os.fork`, which this system doesn't have")
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    reader, writer = os.pipe()
+    with tempfile.TemporaryFile() as noise:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12, where threads live
+            child = os.fork()
+        if child == 0:
+            os.close(reader)
+            _work(work, writer, noise.fileno())
+        os.close(writer)
+        try:
+            answer = _read(reader, time.monotonic() + seconds)
+        finally:
+            os.close(reader)
+            status = _end(child)
+        if answer is None:
+            raise NotReplayable(f"the replay took more than {seconds:g} s")
+        if not answer:
+            raise NotReplayable(_death(status, noise))
+    is_result, value = pickle.loads(answer)
+    if not is_result:
+        raise NotReplayable(*value)
+    return value  # type: ignore[no-any-return]
+
+
+def _work(work: Callable[[], Any], writer: int, noise: int) -> None:
+    """The child's whole life."""
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, 0)
+        os.dup2(null, 1)
+        os.dup2(noise, 2)
+        sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+        try:
+            answer: tuple[bool, Any] = (True, work())
+        except NotReplayable as error:
+            answer = (False, (error.reason, error.operation, error.site))
+        except BaseException as error:
+            answer = (False, told(error))
+        with os.fdopen(writer, "wb") as pipe:
+            pickle.dump(answer, pipe, pickle.HIGHEST_PROTOCOL)
+    finally:
+        os._exit(0)
+
+
+def told(error: BaseException) -> tuple[str, str, Site | None]:
+    """Reason, operation and the user's line."""
+    text = str(error).strip().splitlines()
+    reason = f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
+    site = None
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        if is_user(frame.f_code.co_filename):
+            site = Site(span_of(frame.f_code, frame.f_lasti, line), qualname(frame.f_code))
+    function = getattr(error, "func", None)  # of torch's DynamicOutputShapeException and its like
+    return reason, str(function) if function is not None else "", site
+
+
+def _read(reader: int, until: float) -> bytes | None:
+    """Everything, or None if the time is over before the end."""
+    found = bytearray()
+    while True:
+        left = until - time.monotonic()
+        if left <= 0 or not select.select([reader], [], [], left)[0]:
+            return None
+        chunk = os.read(reader, _CHUNK)
+        if not chunk:
+            return bytes(found)
+        found += chunk
+
+
+def _end(child: int) -> int:
+    """The exit status. Whatever still runs is over."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(child, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        return os.waitpid(child, 0)[1]
+    return 0
+
+
+def _death(status: int, noise: IO[bytes]) -> str:
+    noise.seek(0)
+    said = noise.read().decode("utf-8", "replace").splitlines()
+    what = next((line.split("what():", 1)[1].strip() for line in said if "what():" in line), "")
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) != signal.SIGKILL:
+        name = signal.Signals(os.WTERMSIG(status)).name
+        return f"the replay was ended by {name}" + (f": {what}" if what else "")
+    return "the replay ended without an answer"

@@ -1,0 +1,178 @@
+"""Every storage that operations take on one device, from its first use to its end.
+
+A storage is known by its address and an id, since addresses are used again; a weak reference tells when it goes. Views
+share a storage, so nothing counts twice.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
+
+from torchmedic.observed.plan import Category, Event, Phase
+from torchmedic.probes.planner.places import NOWHERE, Place, Places, in_backward, is_recomputing
+
+Answer = Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]  # NotImplemented: no answer
+Hidden = Callable[[Any, tuple[Any, ...], dict[str, Any], Any], None]
+
+
+class Held:
+    """One storage, or something else that takes memory."""
+
+    __slots__ = ("category", "id", "operation", "place", "size")
+
+    def __init__(self, id: int, size: int, place: Place, operation: str) -> None:
+        self.id, self.size, self.place, self.operation = id, size, place, operation
+        self.category: Category | None = None
+
+
+class Ledger(TorchDispatchMode):  # type: ignore[misc]
+    """Goes inside the fake mode, or around a real step.
+
+    `answer` may take an operation over; `hidden` is called after each, and tells what the operation took beside its
+    outputs through `take` and `pass_through`.
+    """
+
+    def __init__(
+        self,
+        device: str,
+        places: Places,
+        answer: Answer | None = None,
+        hidden: Callable[[Ledger], Hidden] | None = None,
+    ) -> None:
+        super().__init__()
+        self.device, self.places = device, places
+        self.phase: Phase = "setup"
+        self.step = 0
+        self._answer = answer
+        self._hidden = hidden(self) if hidden is not None else None
+        self._events: list[tuple[bool, Held, Phase, int]] = []
+        self._live: dict[int, tuple[Held, Any]] = {}
+        self._pending: dict[int, Held] = {}  # taken in a forward pass, may be saved for the backward pass
+        self._count = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        place = self.places.now()
+        if self._pending and in_backward() and not is_recomputing():
+            self._saved()
+        output = self._answer(func, args, kwargs) if self._answer is not None else NotImplemented
+        if output is NotImplemented:
+            output = func(*args, **kwargs)
+        for value in (output,) if isinstance(output, torch.Tensor) else tree_iter(output):
+            if isinstance(value, torch.Tensor):
+                self._note(value, place, func)
+        if self._hidden is not None:
+            self._hidden(func, args, kwargs, output)
+        return output
+
+    def owns(self, tensors: Iterable[Any], category: Category) -> None:
+        """Tells what these tensors are. Those of unknown storages are noted as taken now."""
+        for tensor in tensors:
+            for part in _parts(tensor):
+                if part.device.type == self.device:
+                    held = self._held(part, NOWHERE, None)
+                    held.category = category
+                    self._pending.pop(held.id, None)
+
+    def take(self, size: int, operation: str, category: Category = "workspace") -> None:
+        """Something that stays to the end."""
+        self._taken(size, self.places.last, operation).category = category
+
+    def pass_through(self, *sizes: int, operation: str) -> None:
+        """What an operation takes and gives back before it returns, all of it at one time."""
+        taken = [self._taken(size, self.places.last, operation) for size in sizes if size > 0]
+        for held in taken:
+            held.category = "workspace"
+            self._freed(held)
+
+    def close(self) -> tuple[Event, ...]:
+        """The events, with the categories that are known by now."""
+        alive, self._live = self._live, {}
+        del alive
+        return tuple(self._event(*each) for each in self._events)
+
+    def _event(self, is_taken: bool, held: Held, phase: Phase, step: int) -> Event:
+        module, call = held.place
+        return Event(
+            "alloc" if is_taken else "free",
+            held.id,
+            held.size,
+            held.category or "temporaries",
+            phase,
+            module,
+            held.operation,
+            self.places.site(call),
+            step,
+        )
+
+    def _note(self, tensor: Any, place: Place, func: Any) -> None:
+        for part in _parts(tensor):
+            if part.device.type == self.device:
+                self._held(part, place, func)
+
+    def _held(self, tensor: Any, place: Place, func: Any) -> Held:
+        storage = tensor.untyped_storage()
+        key = storage._cdata
+        size = storage.nbytes()
+        found = self._live.get(key)
+        if found is not None:
+            held = found[0]
+            if held.size == size:
+                return held
+            del self._live[key]  # resized in place
+            self._freed(held)
+            category = held.category
+        else:
+            category = None
+        held = self._taken(size, place, str(func.name()) if func else "")
+        held.category = category
+        self._live[key] = held, weakref.ref(storage, self._when_gone(key, held))
+        return held
+
+    def _when_gone(self, key: int, held: Held) -> Callable[[Any], None]:
+        def gone(_: Any) -> None:
+            found = self._live.get(key)
+            if found is not None and found[0] is held:
+                del self._live[key]
+                self._freed(held)
+
+        return gone
+
+    def _taken(self, size: int, place: Place, operation: str) -> Held:
+        self._count += 1
+        held = Held(self._count, size, place, operation)
+        phase = self._phase()
+        if phase == "forward" or (phase == "backward" and is_recomputing()):
+            self._pending[held.id] = held
+        self._events.append((True, held, phase, self.step))
+        return held
+
+    def _freed(self, held: Held) -> None:
+        self._pending.pop(held.id, None)
+        self._events.append((False, held, self._phase(), self.step))
+
+    def _phase(self) -> Phase:
+        return "backward" if in_backward() else self.phase
+
+    def _saved(self) -> None:
+        for held in self._pending.values():
+            if held.category is None:
+                held.category = "activations"
+        self._pending.clear()
+
+
+def _parts(tensor: Any) -> tuple[Any, ...]:
+    """The tensors whose storages hold the values: of a sparse one its indices and values."""
+    if tensor.layout is torch.strided:
+        return (tensor,)
+    if tensor.layout is torch.sparse_coo:
+        return (tensor._indices(), tensor._values())
+    return ()

@@ -1,0 +1,155 @@
+"""One training step, replayed: `replay(model, optimizer, batch, loss)` tells every storage that it would take."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal, NamedTuple
+
+import torch
+
+from torchmedic.observed.plan import NotReplayable, Step
+from torchmedic.probes.planner.child import in_child
+from torchmedic.probes.planner.ledger import Ledger
+from torchmedic.probes.planner.places import Places
+from torchmedic.probes.planner.twins import Twins, batch_like, batch_size_of, tensors_of
+
+SECONDS = 120.0
+Loss = Callable[[Any, Any], Any]
+Device = Literal["cuda", "cpu"]
+Autocast = Literal["bf16", "fp16"]
+DTYPES = {"bf16": "bfloat16", "fp16": "float16"}
+
+
+class Job(NamedTuple):
+    """What is to be replayed. Optimizers and losses stand side by side, and take their turns in each iteration."""
+
+    model: Any
+    optimizers: tuple[Any, ...]
+    batch: Any
+    losses: tuple[Loss, ...]
+    batch_size: int | None
+    device: Device
+    capability: tuple[int, int]
+    autocast: Autocast | None
+    iterations: int
+
+
+def replay(
+    model: Any,
+    optimizer: Any,
+    batch: Any,
+    loss: Loss | Sequence[Loss],
+    *,
+    batch_size: int | None = None,
+    device: Device = "cuda",
+    capability: tuple[int, int] = (8, 0),
+    autocast: Autocast | None = None,
+    iterations: int = 2,
+    seconds: float = SECONDS,
+) -> Step:
+    """Replays `iterations` training steps on tensors without memory, in a child process.
+
+    Each is `optimizer.zero_grad()`, `loss(model, batch)` under `autocast`, `backward()` and `optimizer.step()`, with
+    a `GradScaler` for "fp16". With several optimizers (a sequence) there are as many losses, one after the other.
+    `batch`: tensors in tuples, lists and dicts; with `batch_size` those whose first size is that of the first tensor
+    get it. `capability`: compute capability of the card. `seconds`: the most that it may take.
+
+    Nothing of the caller's changes: weights, gradients, optimizer state, random numbers.
+    Raises NotReplayable, with one sentence, for whatever prevents it.
+    """
+    optimizers = tuple(optimizer) if isinstance(optimizer, (list, tuple)) else (optimizer,)
+    losses = tuple(loss) if isinstance(loss, (list, tuple)) else (loss,)
+    if len(optimizers) != len(losses):
+        raise NotReplayable(f"{len(optimizers)} optimizers need as many losses, not {len(losses)}")
+    job = Job(
+        model, optimizers, batch, losses, batch_size, device, capability, autocast, iterations
+    )
+    return in_child(lambda: _replayed(job), seconds)
+
+
+def _replayed(job: Job) -> Step:
+    """In the child."""
+    start = time.perf_counter()
+    torch.set_num_threads(1)  # the parent's OpenMP threads aren't here
+    gc.disable()
+    places = Places(boundary=_replayed.__code__)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")
+        device, ledger = stack.enter_context(_stage(job, places))
+        twins = Twins(device, ledger)
+        twins.take_model(job.model)
+        for optimizer in job.optimizers:
+            twins.take_optimizer(optimizer)
+        places.follow(job.model)
+        stack.callback(places.close)
+        stepped = _iterate(job, twins)
+        events = ledger.close()
+    return Step(
+        events,
+        device=job.device,
+        batch_size=job.batch_size or batch_size_of(job.batch),
+        iterations=job.iterations,
+        is_complete=stepped,
+        capability=job.capability if job.device == "cuda" else None,
+        seconds=time.perf_counter() - start,
+    )
+
+
+@contextlib.contextmanager
+def _stage(job: Job, places: Places) -> Iterator[tuple[Any, Ledger]]:
+    """The device of the twins and the ledger, inside the modes."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    ledger = Ledger("cpu", places)
+    with FakeTensorMode(allow_non_fake_inputs=True), ledger:
+        yield torch.device("cpu"), ledger
+
+
+def _iterate(job: Job, twins: Twins) -> bool:
+    """True if the optimizers stepped in each iteration."""
+    ledger = twins.ledger
+    steps = 0
+
+    def count(*_: Any) -> None:
+        nonlocal steps
+        steps += 1
+
+    for optimizer in job.optimizers:
+        optimizer.register_step_post_hook(count)
+    for iteration in range(job.iterations):
+        ledger.step, ledger.phase = iteration + 1, "data"
+        data = batch_like(job.batch, twins.device, job.batch_size)
+        ledger.owns(tensors_of(data), "batch")
+        for optimizer, loss in zip(job.optimizers, job.losses):
+            optimizer.zero_grad()
+            ledger.phase = "forward"
+            with _autocast(job):
+                value = loss(job.model, data)
+            _check(value)
+            ledger.phase = "backward"
+            value.backward()
+            ledger.phase = "optimizer"
+            optimizer.step()
+            twins.note_state(optimizer)
+        del data
+    return steps == job.iterations * len(job.optimizers)
+
+
+def _autocast(job: Job) -> Any:
+    if job.autocast is None:
+        return contextlib.nullcontext()
+    return torch.autocast(job.device, dtype=getattr(torch, DTYPES[job.autocast]))
+
+
+def _check(value: Any) -> None:
+    if not isinstance(value, torch.Tensor):
+        raise NotReplayable(f"`loss` returned {type(value).__name__}, not a tensor")
+    if value.numel() != 1:
+        raise NotReplayable(f"`loss` returned a tensor of shape {tuple(value.shape)}, not a scalar")
+    if not value.requires_grad:
+        raise NotReplayable("`loss` returned a tensor that doesn't require gradients")
