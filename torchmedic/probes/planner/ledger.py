@@ -24,11 +24,12 @@ Hidden = Callable[[Any, tuple[Any, ...], dict[str, Any], Any], None]
 class Held:
     """One storage, or something else that takes memory."""
 
-    __slots__ = ("category", "id", "operation", "place", "size")
+    __slots__ = ("category", "id", "is_weighed", "operation", "place", "size")
 
     def __init__(self, id: int, size: int, place: Place, operation: str) -> None:
         self.id, self.size, self.place, self.operation = id, size, place, operation
         self.category: Category | None = None
+        self.is_weighed = False  # the size is not the storage's own
 
 
 class Ledger(TorchDispatchMode):  # type: ignore[misc]
@@ -53,7 +54,9 @@ class Ledger(TorchDispatchMode):  # type: ignore[misc]
         self._hidden = hidden(self) if hidden is not None else None
         self._events: list[tuple[bool, Held, Phase, int]] = []
         self._live: dict[int, tuple[Held, Any]] = {}
-        self._pending: dict[int, Held] = {}  # taken in a forward pass, may be saved for the backward pass
+        self._pending: dict[
+            int, Held
+        ] = {}  # taken in a forward pass, may be saved for the backward pass
         self._count = 0
 
     def __torch_dispatch__(
@@ -81,6 +84,16 @@ class Ledger(TorchDispatchMode):  # type: ignore[misc]
                     held = self._held(part, NOWHERE, None)
                     held.category = category
                     self._pending.pop(held.id, None)
+
+    def weigh(self, tensor: Any, size: int) -> None:
+        """What the storage of this new tensor really takes, where a fake kernel makes it smaller."""
+        storage = tensor.untyped_storage()
+        key = storage._cdata
+        old, _ = self._live.pop(key)
+        self._freed(old)
+        held = self._taken(size, old.place, old.operation)
+        held.category, held.is_weighed = old.category, True
+        self._live[key] = held, weakref.ref(storage, self._when_gone(key, held))
 
     def take(self, size: int, operation: str, category: Category = "workspace") -> None:
         """Something that stays to the end."""
@@ -125,7 +138,7 @@ class Ledger(TorchDispatchMode):  # type: ignore[misc]
         found = self._live.get(key)
         if found is not None:
             held = found[0]
-            if held.size == size:
+            if held.size == size or held.is_weighed:
                 return held
             del self._live[key]  # resized in place
             self._freed(held)

@@ -7,12 +7,14 @@ import gc
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import torch
 
 from torchmedic.observed.plan import NotReplayable, Step
 from torchmedic.probes.planner.child import in_child
+from torchmedic.probes.planner.hidden_cpu import hidden_on_cpu
 from torchmedic.probes.planner.ledger import Ledger
 from torchmedic.probes.planner.places import Places
 from torchmedic.probes.planner.twins import Twins, batch_like, batch_size_of, tensors_of
@@ -74,13 +76,14 @@ def replay(
 def _replayed(job: Job) -> Step:
     """In the child."""
     start = time.perf_counter()
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)  # the parent's OpenMP threads aren't here
     gc.disable()
     places = Places(boundary=_replayed.__code__)
     with contextlib.ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
-        device, ledger = stack.enter_context(_stage(job, places))
+        device, ledger = stack.enter_context(_stage(job, places, threads))
         twins = Twins(device, ledger)
         twins.take_model(job.model)
         for optimizer in job.optimizers:
@@ -101,11 +104,11 @@ def _replayed(job: Job) -> Step:
 
 
 @contextlib.contextmanager
-def _stage(job: Job, places: Places) -> Iterator[tuple[Any, Ledger]]:
+def _stage(job: Job, places: Places, threads: int) -> Iterator[tuple[Any, Ledger]]:
     """The device of the twins and the ledger, inside the modes."""
     from torch._subclasses.fake_tensor import FakeTensorMode
 
-    ledger = Ledger("cpu", places)
+    ledger = Ledger("cpu", places, hidden=partial(hidden_on_cpu, threads=threads))
     with FakeTensorMode(allow_non_fake_inputs=True), ledger:
         yield torch.device("cpu"), ledger
 

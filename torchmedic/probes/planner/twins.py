@@ -30,7 +30,9 @@ class Twins:
         found = self._made.get(id(tensor))
         if found is None:
             if isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin):
-                raise NotReplayable("a lazy module hasn't got its sizes: call the model once before")
+                raise NotReplayable(
+                    "a lazy module hasn't got its sizes: call the model once before"
+                )
             found = like(tensor, self.device)
             if isinstance(tensor, torch.nn.Parameter):
                 found = torch.nn.Parameter(found, requires_grad=tensor.requires_grad)

@@ -1,0 +1,370 @@
+"""Models of many kinds, small enough to train a step in a second on a CPU: what `plan_accuracy.py` predicts and measures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+Loss = Callable[[Any, Any], torch.Tensor]
+
+
+class Case(NamedTuple):
+    """`make(checkpointed)` builds the model; `groups` tells the parameters of each optimizer where there are several."""
+
+    make: Callable[[bool], nn.Module]
+    batch: Callable[[], Any]
+    losses: tuple[Loss, ...]
+    groups: Callable[[Any], list[Any]] = lambda model: [model.parameters()]
+    has_checkpoint: bool = True
+
+
+class Blocks(nn.Module):
+    """Layers one after the other, each under a checkpoint if wanted."""
+
+    def __init__(self, layers: list[nn.Module], checkpointed: bool) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+        self.checkpointed = checkpointed
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for layer in self.layers:
+            x = checkpoint(layer, x, use_reentrant=False) if self.checkpointed else layer(x)
+        return x
+
+
+def mlp(checkpointed: bool) -> nn.Module:
+    hidden = [nn.Sequential(nn.Linear(512, 512), nn.ReLU(), nn.Dropout(0.1)) for _ in range(4)]
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(784, 512), Blocks(list(hidden), checkpointed), nn.Linear(512, 10)
+    )
+
+
+class Attention(nn.Module):
+    def __init__(self, width: int, heads: int, is_causal: bool) -> None:
+        super().__init__()
+        self.heads, self.is_causal = heads, is_causal
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        batch, length, width = x.shape
+        split = self.qkv(x).view(batch, length, 3, self.heads, width // self.heads)
+        q, k, v = split.permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=self.is_causal)
+        return self.out(mixed.transpose(1, 2).reshape(batch, length, width))
+
+
+class Block(nn.Module):
+    def __init__(self, width: int, heads: int, is_causal: bool) -> None:
+        super().__init__()
+        self.first, self.second = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attention = Attention(width, heads, is_causal)
+        self.mlp = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x + self.attention(self.first(x))
+        return x + self.mlp(self.second(x))
+
+
+class GPT(nn.Module):
+    def __init__(
+        self,
+        vocabulary: int,
+        width: int,
+        depth: int,
+        heads: int,
+        length: int,
+        checkpointed: bool = False,
+    ) -> None:
+        super().__init__()
+        self.tokens = nn.Embedding(vocabulary, width)
+        self.positions = nn.Embedding(length, width)
+        self.blocks = Blocks([Block(width, heads, True) for _ in range(depth)], checkpointed)
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, vocabulary, bias=False)
+        self.head.weight = self.tokens.weight
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        places = torch.arange(tokens.shape[1], device=tokens.device)
+        x = self.tokens(tokens) + self.positions(places)
+        return self.head(self.norm(self.blocks(x)))
+
+
+class ViT(nn.Module):
+    def __init__(self, checkpointed: bool) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, 192, 16, 16)
+        self.token = nn.Parameter(torch.zeros(1, 1, 192))
+        self.places = nn.Parameter(torch.zeros(1, 50, 192))
+        self.blocks = Blocks([Block(192, 3, False) for _ in range(4)], checkpointed)
+        self.head = nn.Linear(192, 100)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        x = self.patches(images).flatten(2).transpose(1, 2)
+        x = torch.cat([self.token.expand(len(x), -1, -1), x], dim=1) + self.places
+        return self.head(self.blocks(x)[:, 0])
+
+
+class Encoder(nn.Module):
+    def __init__(self, checkpointed: bool) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(4000, 128)
+        layers = [nn.TransformerEncoderLayer(128, 4, 512, batch_first=True) for _ in range(3)]
+        self.layers = Blocks(list(layers), checkpointed)
+        self.head = nn.Linear(128, 2)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self.head(self.layers(self.embedding(tokens)).mean(1))
+
+
+class Bottleneck(nn.Module):
+    def __init__(self, given: int, inner: int, stride: int) -> None:
+        super().__init__()
+        wide = 4 * inner
+        self.body = nn.Sequential(
+            nn.Conv2d(given, inner, 1, bias=False),
+            nn.BatchNorm2d(inner),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(inner, inner, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(inner),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(inner, wide, 1, bias=False),
+            nn.BatchNorm2d(wide),
+        )
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or given != wide:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(given, wide, 1, stride, bias=False), nn.BatchNorm2d(wide)
+            )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.relu(self.body(x) + self.shortcut(x), inplace=True)
+
+
+def resnet(checkpointed: bool) -> nn.Module:
+    layers: list[nn.Module] = []
+    given = 32
+    for stage, depth in enumerate((2, 2, 2)):
+        inner = 32 * 2**stage
+        for block in range(depth):
+            layers.append(Bottleneck(given, inner, 2 if block == 0 and stage else 1))
+            given = 4 * inner
+    return nn.Sequential(
+        nn.Conv2d(3, 32, 7, 2, 3, bias=False),
+        nn.BatchNorm2d(32),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(3, 2, 1),
+        Blocks(layers, checkpointed),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(given, 100),
+    )
+
+
+def vgg(checkpointed: bool) -> nn.Module:
+    stages: list[nn.Module] = []
+    given = 3
+    for width, depth in ((32, 1), (64, 1), (128, 2), (256, 2)):
+        layers: list[nn.Module] = []
+        for _ in range(depth):
+            layers += [nn.Conv2d(given, width, 3, padding=1), nn.ReLU(inplace=True)]
+            given = width
+        stages.append(nn.Sequential(*layers, nn.MaxPool2d(2)))
+    return nn.Sequential(
+        Blocks(stages, checkpointed),
+        nn.Flatten(),
+        nn.Linear(256 * 36, 512),
+        nn.ReLU(),
+        nn.Dropout(),
+        nn.Linear(512, 100),
+    )
+
+
+def lenet(checkpointed: bool) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(1, 6, 5, padding=2),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(6, 16, 5),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(400, 120),
+        nn.ReLU(),
+        nn.Linear(120, 84),
+        nn.ReLU(),
+        nn.Linear(84, 10),
+    )
+
+
+def double(given: int, wide: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(given, wide, 3, padding=1, bias=False),
+        nn.BatchNorm2d(wide),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(wide, wide, 3, padding=1, bias=False),
+        nn.BatchNorm2d(wide),
+        nn.ReLU(inplace=True),
+    )
+
+
+class UNet(nn.Module):
+    def __init__(self, checkpointed: bool) -> None:
+        super().__init__()
+        self.checkpointed = checkpointed
+        widths = [16, 32, 64, 128]
+        self.first = double(3, 16)
+        self.down = nn.ModuleList(double(a, b) for a, b in zip(widths, widths[1:]))
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(b, a, 2, 2) for a, b in zip(widths[-2::-1], widths[:0:-1])
+        )
+        self.join = nn.ModuleList(double(2 * a, a) for a in widths[-2::-1])
+        self.last = nn.Conv2d(16, 2, 1)
+
+    def run(self, layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        return checkpoint(layer, x, use_reentrant=False) if self.checkpointed else layer(x)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        kept = [self.run(self.first, x)]
+        for layer in self.down:
+            kept.append(self.run(layer, F.max_pool2d(kept[-1], 2)))
+        x = kept.pop()
+        for up, join in zip(self.up, self.join):
+            x = self.run(join, torch.cat([kept.pop(), up(x)], dim=1))
+        return self.last(x)
+
+
+class Recurrent(nn.Module):
+    def __init__(self, kind: type[nn.Module], checkpointed: bool) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(4000, 128)
+        self.layers = kind(128, 256, 2, batch_first=True, dropout=0.1)
+        self.head = nn.Linear(256, 4000)
+        self.checkpointed = checkpointed
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        x = self.embedding(tokens)
+        if self.checkpointed:
+            x, _ = checkpoint(self.layers, x, use_reentrant=False)
+        else:
+            x, _ = self.layers(x)
+        return self.head(x)
+
+
+class Recommender(nn.Module):
+    def __init__(self, checkpointed: bool) -> None:
+        super().__init__()
+        self.bags = nn.ModuleList(nn.EmbeddingBag(20000, 32, mode="sum") for _ in range(4))
+        self.top = nn.Sequential(nn.Linear(128 + 16, 128), nn.ReLU(), nn.Linear(128, 1))
+        self.checkpointed = checkpointed
+
+    def forward(self, numbers: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
+        found = [bag(words[:, i]) for i, bag in enumerate(self.bags)]
+        x = torch.cat([numbers, *found], dim=1)
+        if self.checkpointed:
+            return checkpoint(self.top, x, use_reentrant=False).squeeze(1)
+        return self.top(x).squeeze(1)
+
+
+def autoencoder(checkpointed: bool) -> nn.Module:
+    inner = [nn.Sequential(nn.Linear(256, 256), nn.Tanh()) for _ in range(3)]
+    return nn.Sequential(
+        nn.Linear(784, 256), nn.Tanh(), Blocks(list(inner), checkpointed), nn.Linear(256, 784)
+    )
+
+
+def gan(checkpointed: bool) -> nn.Module:
+    def stack(widths: list[int], last: nn.Module) -> nn.Module:
+        layers = [
+            nn.Sequential(nn.Linear(a, b), nn.LeakyReLU(0.2)) for a, b in zip(widths, widths[1:-1])
+        ]
+        return nn.Sequential(
+            Blocks(list(layers), checkpointed), nn.Linear(widths[-2], widths[-1]), last
+        )
+
+    return nn.ModuleDict(
+        {
+            "generator": stack([64, 512, 512, 784], nn.Tanh()),
+            "critic": stack([784, 512, 512, 1], nn.Flatten(0)),
+        }
+    )
+
+
+def made(model: Any, real: torch.Tensor) -> torch.Tensor:
+    noise = torch.randn(len(real), 64, device=real.device)
+    return model["generator"](noise)
+
+
+def critic_loss(model: Any, batch: Any) -> torch.Tensor:
+    real = model["critic"](batch[0])
+    fake = model["critic"](made(model, batch[0]).detach())
+    return F.softplus(-real).mean() + F.softplus(fake).mean()
+
+
+def generator_loss(model: Any, batch: Any) -> torch.Tensor:
+    return F.softplus(-model["critic"](made(model, batch[0]))).mean()
+
+
+def classes(model: Any, batch: Any) -> torch.Tensor:
+    return F.cross_entropy(model(batch[0]), batch[1])
+
+
+def words(model: Any, batch: Any) -> torch.Tensor:
+    found = model(batch[0])
+    return F.cross_entropy(found.flatten(0, 1), batch[1].flatten())
+
+
+def clicks(model: Any, batch: Any) -> torch.Tensor:
+    return F.binary_cross_entropy_with_logits(model(batch[0], batch[1]), batch[2])
+
+
+def same(model: Any, batch: Any) -> torch.Tensor:
+    return F.mse_loss(model(batch[0]), batch[0])
+
+
+def images(size: int, channels: int, side: int, kinds: int) -> Callable[[], Any]:
+    return lambda: (torch.randn(size, channels, side, side), torch.randint(kinds, (size,)))
+
+
+def tokens(size: int, length: int, vocabulary: int) -> Callable[[], Any]:
+    return lambda: (
+        torch.randint(vocabulary, (size, length)),
+        torch.randint(vocabulary, (size, length)),
+    )
+
+
+CASES = {
+    "MLP": Case(mlp, images(256, 1, 28, 10), (classes,)),
+    "GPT": Case(lambda on: GPT(4096, 256, 4, 4, 128, on), tokens(8, 128, 4096), (words,)),
+    "ViT": Case(ViT, images(16, 3, 112, 100), (classes,)),
+    "TransformerEncoder": Case(
+        Encoder, lambda: (torch.randint(4000, (16, 64)), torch.randint(2, (16,))), (classes,)
+    ),
+    "ResNet": Case(resnet, images(16, 3, 96, 100), (classes,)),
+    "VGG": Case(vgg, images(8, 3, 96, 100), (classes,)),
+    "UNet": Case(
+        UNet, lambda: (torch.randn(4, 3, 96, 96), torch.randint(2, (4, 96, 96))), (classes,)
+    ),
+    "LeNet": Case(lenet, images(512, 1, 28, 10), (classes,), has_checkpoint=False),
+    "LSTM": Case(lambda on: Recurrent(nn.LSTM, on), tokens(16, 32, 4000), (words,)),
+    "GRU": Case(lambda on: Recurrent(nn.GRU, on), tokens(16, 32, 4000), (words,)),
+    "recommender": Case(
+        Recommender,
+        lambda: (torch.randn(512, 16), torch.randint(20000, (512, 4, 8)), torch.rand(512)),
+        (clicks,),
+    ),
+    "autoencoder": Case(autoencoder, lambda: (torch.randn(512, 784),), (same,)),
+    "GAN": Case(
+        gan,
+        lambda: (torch.randn(256, 784),),
+        (critic_loss, generator_loss),
+        lambda model: [model["critic"].parameters(), model["generator"].parameters()],
+    ),
+}
