@@ -86,7 +86,7 @@ def train(
 ) -> None:
     for _ in range(ITERATIONS):
         batch = fresh()
-        for optimizer, loss in zip(optimizers, case.losses):
+        for optimizer, loss in zip(optimizers, case.losses, strict=True):
             optimizer.zero_grad()
             context: Any = torch.autocast("cpu") if is_bf16 else contextlib.nullcontext()
             with context:

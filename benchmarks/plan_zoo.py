@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
@@ -221,9 +222,10 @@ class UNet(nn.Module):
         self.checkpointed = checkpointed
         widths = [16, 32, 64, 128]
         self.first = double(3, 16)
-        self.down = nn.ModuleList(double(a, b) for a, b in zip(widths, widths[1:]))
+        self.down = nn.ModuleList(double(a, b) for a, b in pairwise(widths))
         self.up = nn.ModuleList(
-            nn.ConvTranspose2d(b, a, 2, 2) for a, b in zip(widths[-2::-1], widths[:0:-1])
+            nn.ConvTranspose2d(b, a, 2, 2)
+            for a, b in zip(widths[-2::-1], widths[:0:-1], strict=True)
         )
         self.join = nn.ModuleList(double(2 * a, a) for a in widths[-2::-1])
         self.last = nn.Conv2d(16, 2, 1)
@@ -236,7 +238,7 @@ class UNet(nn.Module):
         for layer in self.down:
             kept.append(self.run(layer, F.max_pool2d(kept[-1], 2)))
         x = kept.pop()
-        for up, join in zip(self.up, self.join):
+        for up, join in zip(self.up, self.join, strict=True):
             x = self.run(join, torch.cat([kept.pop(), up(x)], dim=1))
         return self.last(x)
 
@@ -283,7 +285,7 @@ def autoencoder(checkpointed: bool) -> nn.Module:
 def gan(checkpointed: bool) -> nn.Module:
     def stack(widths: list[int], last: nn.Module) -> nn.Module:
         layers = [
-            nn.Sequential(nn.Linear(a, b), nn.LeakyReLU(0.2)) for a, b in zip(widths, widths[1:-1])
+            nn.Sequential(nn.Linear(a, b), nn.LeakyReLU(0.2)) for a, b in pairwise(widths[:-1])
         ]
         return nn.Sequential(
             Blocks(list(layers), checkpointed), nn.Linear(widths[-2], widths[-1]), last

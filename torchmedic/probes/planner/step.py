@@ -128,7 +128,7 @@ def _iterate(job: Job, twins: Twins) -> bool:
         ledger.step, ledger.phase = iteration + 1, "data"
         data = batch_like(job.batch, twins.device, job.batch_size)
         ledger.owns(tensors_of(data), "batch")
-        for optimizer, loss in zip(job.optimizers, job.losses):
+        for optimizer, loss in zip(job.optimizers, job.losses, strict=True):
             optimizer.zero_grad()
             ledger.phase = "forward"
             with _autocast(job):

@@ -93,10 +93,11 @@ def like(tensor: Any, device: Any, first: int | None = None) -> Any:
     if first is None or not size or first == size[0]:
         return torch.empty_strided(size, tensor.stride(), dtype=tensor.dtype, device=device)
     size[0] = first
-    layout = torch.contiguous_format
-    if tensor.dim() == 4 and not tensor.is_contiguous():
-        if tensor.is_contiguous(memory_format=torch.channels_last):
-            layout = torch.channels_last
+    is_last = tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
+    if is_last and not tensor.is_contiguous():
+        layout = torch.channels_last
+    else:
+        layout = torch.contiguous_format
     return torch.empty(size, dtype=tensor.dtype, device=device, memory_format=layout)
 
 
