@@ -13,9 +13,13 @@ from typing import Any, Literal, NamedTuple
 import torch
 
 from torchmedic.observed.plan import NotReplayable, Step
+from torchmedic.probes.planner.answers import Answers
+from torchmedic.probes.planner.card import CUDA, has_cuda, pretend_card
 from torchmedic.probes.planner.child import in_child
 from torchmedic.probes.planner.hidden_cpu import hidden_on_cpu
+from torchmedic.probes.planner.hidden_cuda import NOT_MODELLED, hidden_on_cuda
 from torchmedic.probes.planner.ledger import Ledger
+from torchmedic.probes.planner.patched import count_as_tensor
 from torchmedic.probes.planner.places import Places
 from torchmedic.probes.planner.twins import Twins, batch_like, batch_size_of, tensors_of
 
@@ -83,37 +87,64 @@ def _replayed(job: Job) -> Step:
     with contextlib.ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
-        device, ledger = stack.enter_context(_stage(job, places, threads))
-        twins = Twins(device, ledger)
+        stage = stack.enter_context(_stage(job, places, threads))
+        twins = Twins(stage.device, stage.ledger)
         twins.take_model(job.model)
         for optimizer in job.optimizers:
             twins.take_optimizer(optimizer)
         places.follow(job.model)
         stack.callback(places.close)
-        stepped = _iterate(job, twins)
-        events = ledger.close()
+        is_complete = _iterate(job, twins, stage.answers)
+        events = stage.ledger.close()
     return Step(
         events,
         device=job.device,
         batch_size=job.batch_size or batch_size_of(job.batch),
         iterations=job.iterations,
-        is_complete=stepped,
+        guesses=stage.answers.guesses(),
+        not_modelled=tuple(NOT_MODELLED[key] for key in sorted(stage.missing)),
+        is_complete=is_complete,
         capability=job.capability if job.device == "cuda" else None,
         seconds=time.perf_counter() - start,
     )
 
 
+class _Stage(NamedTuple):
+    device: Any
+    ledger: Ledger
+    answers: Answers
+    missing: set[str]
+
+
 @contextlib.contextmanager
-def _stage(job: Job, places: Places, threads: int) -> Iterator[tuple[Any, Ledger]]:
-    """The device of the twins and the ledger, inside the modes."""
-    from torch._subclasses.fake_tensor import FakeTensorMode
+def _stage(job: Job, places: Places, threads: int) -> Iterator[_Stage]:
+    """The modes: the fake one, and the ledger inside it."""
+    from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
-    ledger = Ledger("cpu", places, hidden=partial(hidden_on_cpu, threads=threads))
-    with FakeTensorMode(allow_non_fake_inputs=True), ledger:
-        yield torch.device("cpu"), ledger
+    count_as_tensor(FakeTensor)
+    answers = Answers(places)
+    missing: set[str] = set()
+    if job.device == "cpu":
+        ledger = Ledger("cpu", places, answers, partial(hidden_on_cpu, threads=threads))
+        with FakeTensorMode(allow_non_fake_inputs=True), ledger:
+            yield _Stage(torch.device("cpu"), ledger, answers, missing)
+        return
+    hidden = partial(hidden_on_cuda, capability=job.capability, missing=missing)
+    ledger = Ledger("cuda", places, answers, hidden)
+
+    def workspace(size: int, operation: str) -> None:
+        missing.add("recurrent")
+        ledger.pass_through(size, operation=operation)
+
+    if has_cuda():  # awaits a run on such a build: fake tensors need no second face there
+        with FakeTensorMode(allow_non_fake_inputs=True), ledger:
+            yield _Stage(CUDA, ledger, answers, missing)
+        return
+    with pretend_card(job.capability, workspace), ledger:
+        yield _Stage(CUDA, ledger, answers, missing)
 
 
-def _iterate(job: Job, twins: Twins) -> bool:
+def _iterate(job: Job, twins: Twins, answers: Answers) -> bool:
     """True if the optimizers stepped in each iteration."""
     ledger = twins.ledger
     steps = 0
@@ -124,6 +155,7 @@ def _iterate(job: Job, twins: Twins) -> bool:
 
     for optimizer in job.optimizers:
         optimizer.register_step_post_hook(count)
+    scaler = torch.amp.GradScaler(job.device) if job.autocast == "fp16" else None
     for iteration in range(job.iterations):
         ledger.step, ledger.phase = iteration + 1, "data"
         data = batch_like(job.batch, twins.device, job.batch_size)
@@ -135,10 +167,18 @@ def _iterate(job: Job, twins: Twins) -> bool:
                 value = loss(job.model, data)
             _check(value)
             ledger.phase = "backward"
-            value.backward()
-            ledger.phase = "optimizer"
-            optimizer.step()
+            (value if scaler is None else scaler.scale(value)).backward()
+            ledger.phase, answers.is_own = "optimizer", True
+            if scaler is None:
+                optimizer.step()
+            else:
+                scaler.step(optimizer)
             twins.note_state(optimizer)
+            answers.is_own = False
+        if scaler is not None:
+            answers.is_own = True
+            scaler.update()
+            answers.is_own = False
         del data
     return steps == job.iterations * len(job.optimizers)
 

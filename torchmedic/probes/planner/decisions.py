@@ -1,0 +1,126 @@
+"""What CUDA's kernels are where C++ asks `is_cuda()`: fused dropout, which attention, cuDNN's recurrent layers.
+
+Sources: aten/src/ATen/native/Dropout.cpp, native/transformers/cuda/sdp_utils.cpp, native/cudnn/RNN.cpp of torch 2.13.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+Workspace = Callable[[int, str], None]  # bytes, operation
+HALF = (torch.float16, torch.bfloat16)
+
+
+def register_decisions(library: Any, capability: tuple[int, int], workspace: Workspace) -> None:
+    from torchmedic.probes.planner.recurrent import recurrent
+
+    kernels: dict[str, Callable[..., Any]] = {
+        "dropout": _dropout,
+        "scaled_dot_product_attention": _attention(capability),
+        "lstm.input": recurrent(4, workspace),
+        "gru.input": recurrent(3, workspace),
+        "rnn_tanh.input": recurrent(1, workspace),
+        "rnn_relu.input": recurrent(1, workspace),
+    }
+    for name, kernel in kernels.items():
+        library.impl(name, kernel, "AutogradCUDA")
+
+
+def _dropout(x: Any, p: float, train: bool) -> Any:
+    """Keeps a mask of one byte a value; the kernel for the CPU keeps one of the input's type."""
+    if not train or p == 0 or x.numel() == 0:
+        return x
+    if p == 1:
+        return x.mul(torch.zeros((), dtype=x.dtype, device=x.device))
+    return torch.ops.aten.native_dropout(x, p, True)[0]
+
+
+def choose_attention(
+    q: Any, k: Any, v: Any, mask: Any, dropout: float, is_shared: bool, capability: tuple[int, int]
+) -> str:
+    """ "flash", "efficient" or "math". cuDNN's, which is first on some cards, keeps what flash attention keeps."""
+    enabled = torch.backends.cuda
+    width, out = int(q.shape[-1]), int(v.shape[-1])
+    is_alike = q.dtype == k.dtype == v.dtype
+    if q.dim() != 4 or not is_alike:
+        return "math"
+    is_narrow = width <= 256 and width == out == int(k.shape[-1])
+    if width > 192 and dropout > 0 and capability in ((8, 6), (8, 9), (12, 0)):
+        is_narrow = False
+    if (
+        enabled.flash_sdp_enabled()
+        and capability >= (8, 0)
+        and q.dtype in HALF
+        and mask is None
+        and is_narrow
+    ):
+        return "flash"
+    aligned = 8 if q.dtype in HALF else 4
+    if (
+        enabled.mem_efficient_sdp_enabled()
+        and capability >= ((8, 0) if q.dtype is torch.bfloat16 else (5, 0))
+        and q.dtype in (*HALF, torch.float32)
+        and width % aligned == out % aligned == 0
+        and not is_shared
+    ):
+        return "efficient"
+    return "math"
+
+
+def _attention(capability: tuple[int, int]) -> Callable[..., Any]:
+    aten = torch.ops.aten
+
+    def kernel(
+        q: Any,
+        k: Any,
+        v: Any,
+        attn_mask: Any = None,
+        dropout_p: float = 0.0,
+        is_causal: bool = False,
+        *,
+        scale: float | None = None,
+        enable_gqa: bool = False,
+    ) -> Any:
+        chosen = choose_attention(q, k, v, attn_mask, dropout_p, enable_gqa, capability)
+        if chosen == "flash":
+            width = q.shape[-1]
+            over = -width % 8
+            if over:
+                scale = scale or 1 / math.sqrt(width)
+                q, k, v = (torch.nn.functional.pad(each, (0, over)) for each in (q, k, v))
+            found = aten._scaled_dot_product_flash_attention(
+                q, k, v, dropout_p, is_causal, False, scale=scale
+            )[0]
+            return found[..., :width] if over else found
+        mask = _as_numbers(attn_mask, q.dtype)
+        if chosen == "efficient":
+            is_kept = torch.is_grad_enabled() and any(each.requires_grad for each in (q, k, v))
+            return aten._scaled_dot_product_efficient_attention(
+                q, k, v, _aligned(mask, q, k), is_kept, dropout_p, is_causal, scale=scale
+            )[0]
+        return aten._scaled_dot_product_attention_math(
+            q, k, v, mask, dropout_p, is_causal, None, scale=scale, enable_gqa=enable_gqa
+        )[0]
+
+    return kernel
+
+
+def _as_numbers(mask: Any, dtype: Any) -> Any:
+    if mask is None or mask.dtype is not torch.bool:
+        return mask
+    return torch.zeros_like(mask, dtype=dtype).masked_fill_(mask.logical_not(), float("-inf"))
+
+
+def _aligned(mask: Any, q: Any, k: Any) -> Any:
+    """Rows of the mask start at multiples of 16 values."""
+    if mask is None:
+        return None
+    length = mask.shape[-1]
+    over = -length % 16
+    if over:
+        mask = torch.nn.functional.pad(mask, (0, over))[..., :length]
+    return mask.expand(q.shape[0], q.shape[1], q.shape[2], k.shape[2])
