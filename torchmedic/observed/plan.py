@@ -45,7 +45,7 @@ class Guess(NamedTuple):
     """Answers that depend on values, which a replay doesn't have, given `times` times in one place.
 
     `kind` says what was assumed: "item" (1, or False), "equal" (False); "nonzero", "masked_select", "boolean index"
-    (all true, an upper bound).
+    (all true, an upper bound); "unique" (all values differ), "packed sequence" (all as long as the longest).
     """
 
     kind: str

@@ -47,7 +47,7 @@ class Answers:
             for (kind, call), times in self._given.items()
         )
 
-    def _count(self, kind: str) -> None:
+    def count(self, kind: str) -> None:
         if not self.is_own:
             self._given[kind, self._places.last.call] += 1
 
@@ -57,29 +57,29 @@ class Answers:
             return known.item()
         if not isinstance(tensor, torch._subclasses.FakeTensor):
             return NotImplemented
-        self._count("item")
+        self.count("item")
         if tensor.dtype is torch.bool:
             return False
         return 1.0 if tensor.dtype.is_floating_point else 1
 
     def _equal(self, *_: Any) -> bool:
-        self._count("equal")
+        self.count("equal")
         return False
 
     def _nonzero(self, tensor: Any) -> Any:
-        self._count("nonzero")
+        self.count("nonzero")
         size = (tensor.numel(), tensor.dim())
         return torch.empty(size, dtype=torch.int64, device=tensor.device)
 
     def _masked_select(self, tensor: Any, mask: Any) -> Any:
-        self._count("masked_select")
+        self.count("masked_select")
         size = torch.Size(torch.broadcast_shapes(tensor.shape, mask.shape)).numel()
         return torch.empty((size,), dtype=tensor.dtype, device=tensor.device)
 
     def _index(self, tensor: Any, indices: Any) -> Any:
         if not any(index is not None and index.dtype in MASKS for index in indices):
             return NotImplemented
-        self._count("boolean index")
+        self.count("boolean index")
         places: list[Any] = []
         for index in indices:
             if index is None or index.dtype not in MASKS:
@@ -91,7 +91,7 @@ class Answers:
 
     def _unique(self, tensor: Any, *flags: Any, **named: Any) -> Any:
         """All values differ. Inverse and counts are as long as asked for: at most as many."""
-        self._count("unique")
+        self.count("unique")
         values = torch.empty((tensor.numel(),), dtype=tensor.dtype, device=tensor.device)
         places = torch.empty(tensor.shape, dtype=torch.int64, device=tensor.device)
         return (

@@ -21,8 +21,9 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.overrides import TorchFunctionMode
 
 from torchmedic.probes.planner.autocast import register_autocast
-from torchmedic.probes.planner.decisions import Workspace, register_decisions
+from torchmedic.probes.planner.decisions import register_decisions
 from torchmedic.probes.planner.patched import patch_cuda
+from torchmedic.probes.planner.recurrent import Guessed, Workspace
 
 CUDA = torch.device("cuda:0")
 META = torch.device("meta")
@@ -71,8 +72,13 @@ def _is_bare(value: Any) -> bool:
 
 
 @contextlib.contextmanager
-def pretend_card(capability: tuple[int, int], workspace: Workspace) -> Iterator[Any]:
-    """The fake mode, active. `workspace` is told what kernels take beside their outputs."""
+def pretend_card(
+    capability: tuple[int, int], workspace: Workspace, guess: Guessed
+) -> Iterator[Any]:
+    """The fake mode, active.
+
+    `workspace` is told what kernels take beside their outputs, `guess` which values they had to assume.
+    """
     if has_cuda():
         raise RuntimeError("a build with CUDA needs no pretend card")
     _two_faces()
@@ -84,7 +90,7 @@ def pretend_card(capability: tuple[int, int], workspace: Workspace) -> Iterator[
             # Without a Meta kernel they fail, and convolutions fail ever after.
             if not torch._C._dispatch_has_kernel_for_dispatch_key(f"aten::{name}", "Meta"):
                 library.impl(name, lambda *_, **__: None, "Meta")
-        register_decisions(library, capability, workspace)
+        register_decisions(library, capability, workspace, guess)
         register_autocast(library)
     with _Mode(allow_non_fake_inputs=True) as mode, _Indexed():
         yield mode

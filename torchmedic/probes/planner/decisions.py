@@ -1,6 +1,8 @@
-"""What CUDA's kernels are where C++ asks `is_cuda()`: fused dropout, which attention, cuDNN's recurrent layers.
+"""What CUDA's kernels are where C++ asks `is_cuda()`: fused dropout, which attention, fused normalisation and cells.
 
-Sources: aten/src/ATen/native/Dropout.cpp, native/transformers/cuda/sdp_utils.cpp, native/cudnn/RNN.cpp of torch 2.13.
+Some operations have a kernel for CUDA and a composite one, and a build without CUDA takes the composite one for its
+tensors: `silu_backward` would become six operations. Sources: aten/src/ATen/native/Dropout.cpp, RNN.cpp,
+layer_norm.cpp and transformers/cuda/sdp_utils.cpp, torch 2.13.
 """
 
 from __future__ import annotations
@@ -11,20 +13,24 @@ from typing import Any
 
 import torch
 
-Workspace = Callable[[int, str], None]  # bytes, operation
+from torchmedic.probes.planner.recurrent import Guessed, Workspace, recurrent_kernels
+
 HALF = (torch.float16, torch.bfloat16)
 
 
-def register_decisions(library: Any, capability: tuple[int, int], workspace: Workspace) -> None:
-    from torchmedic.probes.planner.recurrent import recurrent
-
+def register_decisions(
+    library: Any, capability: tuple[int, int], workspace: Workspace, guess: Guessed
+) -> None:
+    aten = torch.ops.aten
     kernels: dict[str, Callable[..., Any]] = {
         "dropout": _dropout,
         "scaled_dot_product_attention": _attention(capability),
-        "lstm.input": recurrent(4, workspace),
-        "gru.input": recurrent(3, workspace),
-        "rnn_tanh.input": recurrent(1, workspace),
-        "rnn_relu.input": recurrent(1, workspace),
+        "rms_norm": _rms_norm,
+        "lstm_cell": _lstm_cell,
+        "silu_backward": _as_one(aten.silu_backward.default),
+        "mish_backward": _as_one(aten.mish_backward.default),
+        "native_channel_shuffle": _as_one(aten.native_channel_shuffle.default),
+        **recurrent_kernels(workspace, guess),
     }
     for name, kernel in kernels.items():
         library.impl(name, kernel, "AutogradCUDA")
@@ -37,6 +43,50 @@ def _dropout(x: Any, p: float, train: bool) -> Any:
     if p == 1:
         return x.mul(torch.zeros((), dtype=x.dtype, device=x.device))
     return torch.ops.aten.native_dropout(x, p, True)[0]
+
+
+def _below_autograd() -> Any:
+    return torch._C._ExcludeDispatchKeyGuard(
+        torch._C.DispatchKeySet(torch._C.DispatchKey.AutogradCUDA)
+    )
+
+
+def _as_one(operation: Any) -> Callable[..., Any]:
+    def kernel(*args: Any) -> Any:
+        with _below_autograd():
+            return operation(*args)
+
+    return kernel
+
+
+class _FusedNorm(torch.autograd.Function):  # type: ignore[misc]
+    """`_fused_rms_norm`: keeps its input and one fp32 value a row."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, weight: Any, rows: tuple[int, ...]) -> Any:
+        scale = torch.empty(rows, dtype=torch.float32, device=x.device)
+        ctx.save_for_backward(x, weight, scale)
+        return torch.empty_like(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Any) -> Any:
+        x, weight, _ = ctx.saved_tensors
+        return torch.empty_like(x), None if weight is None else torch.empty_like(weight), None
+
+
+def _rms_norm(x: Any, shape: Any, weight: Any = None, eps: float | None = None) -> Any:
+    if weight is not None and weight.dtype is not x.dtype:  # torch takes the composite one
+        return torch.ops.aten.rms_norm.default.decompose(x, shape, weight, eps)
+    rows = (*x.shape[: x.dim() - len(shape)], *[1] * len(shape))
+    return _FusedNorm.apply(x, weight, rows)
+
+
+def _lstm_cell(x: Any, state: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None) -> Any:
+    """Two products, then one kernel that keeps the four gates."""
+    h, c = state
+    linear = torch.nn.functional.linear
+    cell = torch.ops.aten._thnn_fused_lstm_cell
+    return cell(linear(x, w_ih), linear(h, w_hh), c, b_ih, b_hh)[:2]
 
 
 def choose_attention(

@@ -19,6 +19,7 @@ from torchmedic.probes.planner.places import NOWHERE, Place, Places, in_backward
 
 Answer = Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]  # NotImplemented: no answer
 Hidden = Callable[[Any, tuple[Any, ...], dict[str, Any], Any], None]
+_COPIES = (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default)
 
 
 class Held:
@@ -36,7 +37,8 @@ class Ledger(TorchDispatchMode):  # type: ignore[misc]
     """Goes inside the fake mode, or around a real step.
 
     `answer` may take an operation over; `hidden` is called after each, and tells what the operation took beside its
-    outputs through `take` and `pass_through`.
+    outputs through `take` and `pass_through`. `adopt` gets every real tensor that an operation is given beside fake
+    ones, and tells what to take instead.
     """
 
     def __init__(
@@ -45,12 +47,14 @@ class Ledger(TorchDispatchMode):  # type: ignore[misc]
         places: Places,
         answer: Answer | None = None,
         hidden: Callable[[Ledger], Hidden] | None = None,
+        adopt: Callable[[Any], Any] | None = None,
     ) -> None:
         super().__init__()
         self.device, self.places = device, places
         self.phase: Phase = "setup"
         self.step = 0
         self._answer = answer
+        self._adopt = adopt
         self._hidden = hidden(self) if hidden is not None else None
         self._events: list[tuple[bool, Held, Phase, int]] = []
         self._live: dict[int, tuple[Held, Any]] = {}
@@ -66,6 +70,8 @@ class Ledger(TorchDispatchMode):  # type: ignore[misc]
         place = self.places.now()
         if self._pending and in_backward() and not is_recomputing():
             self._saved()
+        if self._adopt is not None and func not in _COPIES:
+            args = self._adopted(args)
         output = self._answer(func, args, kwargs) if self._answer is not None else NotImplemented
         if output is NotImplemented:
             output = func(*args, **kwargs)
@@ -75,6 +81,12 @@ class Ledger(TorchDispatchMode):  # type: ignore[misc]
         if self._hidden is not None:
             self._hidden(func, args, kwargs, output)
         return output
+
+    def _adopted(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        if not any(type(value) is torch.Tensor for value in args):
+            return args
+        adopt: Any = self._adopt
+        return tuple(adopt(value) if type(value) is torch.Tensor else value for value in args)
 
     def owns(self, tensors: Iterable[Any], category: Category) -> None:
         """Tells what these tensors are. Those of unknown storages are noted as taken now."""

@@ -1,7 +1,11 @@
-"""A stand-in for cuDNN's recurrent layers: one operation that saves a reserve space for its backward pass.
+"""Recurrent layers and packed sequences on the pretend card.
+
+A stand-in for cuDNN's recurrent layers: one operation that saves a reserve space for its backward pass.
 
 The reserve is an estimate, not a formula of cuDNN's: per layer, direction, step, sample and hidden unit six values for
 an LSTM (four gates, cell, its tanh), four for a GRU, two for a plain RNN. Nobody has measured it here on a GPU.
+
+How long the sequences of a packed batch are is in their values: all count as the longest, an upper bound.
 """
 
 from __future__ import annotations
@@ -12,7 +16,46 @@ from typing import Any
 import torch
 
 KEPT = {4: 6, 3: 4, 1: 2}  # values per hidden unit, by number of gates
-Workspace = Callable[[int, str], None]
+Workspace = Callable[[int, str], None]  # bytes, operation
+Guessed = Callable[[str], None]  # kind
+
+
+def recurrent_kernels(workspace: Workspace, guess: Guessed) -> dict[str, Callable[..., Any]]:
+    kernels: dict[str, Callable[..., Any]] = {
+        "_pack_padded_sequence": _pack(guess),
+        "_pad_packed_sequence": _pad,
+    }
+    for name, gates in (("lstm", 4), ("gru", 3), ("rnn_tanh", 1), ("rnn_relu", 1)):
+        kernels[f"{name}.input"] = kernel = recurrent(gates, workspace)
+        kernels[f"{name}.data"] = _packed(kernel)
+    return kernels
+
+
+def _pack(guess: Guessed) -> Callable[..., Any]:
+    def kernel(x: Any, lengths: Any, batch_first: bool) -> Any:
+        guess("packed sequence")
+        if batch_first:
+            x = x.transpose(0, 1)
+        steps, size = x.shape[:2]
+        sizes = torch.full((steps,), size, dtype=torch.int64, device="cpu")
+        return x.reshape(steps * size, *x.shape[2:]).clone(), sizes
+
+    return kernel
+
+
+def _pad(data: Any, sizes: Any, batch_first: bool, padding: float, total: int) -> Any:
+    steps = sizes.shape[0]
+    size = data.shape[0] // steps
+    padded = data.view(steps, size, *data.shape[1:]).clone()
+    lengths = torch.full((size,), steps, dtype=torch.int64, device="cpu")
+    return padded.transpose(0, 1) if batch_first else padded, lengths
+
+
+def _packed(kernel: Callable[..., Any]) -> Callable[..., Any]:
+    def on_data(data: Any, sizes: Any, state: Any, *others: Any) -> Any:
+        return kernel(data, state, *others, False)
+
+    return on_data
 
 
 def recurrent(gates: int, workspace: Workspace) -> Callable[..., Any]:

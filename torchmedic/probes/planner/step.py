@@ -21,7 +21,7 @@ from torchmedic.probes.planner.hidden_cuda import NOT_MODELLED, hidden_on_cuda
 from torchmedic.probes.planner.ledger import Ledger
 from torchmedic.probes.planner.patched import count_as_tensor
 from torchmedic.probes.planner.places import Places
-from torchmedic.probes.planner.twins import Twins, batch_like, batch_size_of, tensors_of
+from torchmedic.probes.planner.twins import Twins, batch_like, batch_size_of, like, tensors_of
 
 SECONDS = 120.0
 Loss = Callable[[Any, Any], Any]
@@ -83,6 +83,8 @@ def _replayed(job: Job) -> Step:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # the parent's OpenMP threads aren't here
     gc.disable()
+    if hasattr(torch.compiler, "set_stance"):
+        torch.compiler.set_stance("force_eager")
     places = Places(boundary=_replayed.__code__)
     with contextlib.ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
@@ -93,6 +95,8 @@ def _replayed(job: Job) -> Step:
         for optimizer in job.optimizers:
             twins.take_optimizer(optimizer)
         places.follow(job.model)
+        if any(_is_compiled(module) for module in job.model.modules()):
+            stage.missing.add("compiled")
         stack.callback(places.close)
         is_complete = _iterate(job, twins, stage.answers)
         events = stage.ledger.close()
@@ -130,7 +134,19 @@ def _stage(job: Job, places: Places, threads: int) -> Iterator[_Stage]:
             yield _Stage(torch.device("cpu"), ledger, answers, missing)
         return
     hidden = partial(hidden_on_cuda, capability=job.capability, missing=missing)
-    ledger = Ledger("cuda", places, answers, hidden)
+    strangers: dict[int, tuple[Any, Any]] = {}
+
+    def adopt(tensor: Any) -> Any:
+        """A tensor of the program's own that stayed on the CPU: class weights, say."""
+        if tensor.dim() == 0 or tensor.device.type != "cpu":
+            return tensor
+        if id(tensor) not in strangers:
+            missing.add("stranger")
+            strangers[id(tensor)] = tensor, like(tensor, CUDA)
+            ledger.owns([strangers[id(tensor)][1]], "buffers")
+        return strangers[id(tensor)][1]
+
+    ledger = Ledger("cuda", places, answers, hidden, adopt)
 
     def workspace(size: int, operation: str) -> None:
         missing.add("recurrent")
@@ -140,7 +156,7 @@ def _stage(job: Job, places: Places, threads: int) -> Iterator[_Stage]:
         with FakeTensorMode(allow_non_fake_inputs=True), ledger:
             yield _Stage(CUDA, ledger, answers, missing)
         return
-    with pretend_card(job.capability, workspace), ledger:
+    with pretend_card(job.capability, workspace, answers.count), ledger:
         yield _Stage(CUDA, ledger, answers, missing)
 
 
@@ -154,6 +170,8 @@ def _iterate(job: Job, twins: Twins, answers: Answers) -> bool:
         steps += 1
 
     for optimizer in job.optimizers:
+        if isinstance(optimizer, torch.optim.LBFGS):
+            raise NotReplayable("LBFGS asks for the loss as often as values want it")
         optimizer.register_step_post_hook(count)
     scaler = torch.amp.GradScaler(job.device) if job.autocast == "fp16" else None
     for iteration in range(job.iterations):
@@ -181,6 +199,12 @@ def _iterate(job: Job, twins: Twins, answers: Answers) -> bool:
             answers.is_own = False
         del data
     return steps == job.iterations * len(job.optimizers)
+
+
+def _is_compiled(module: Any) -> bool:
+    kind = type(module)
+    is_wrapper = kind.__name__ == "OptimizedModule" and kind.__module__.startswith("torch._dynamo")
+    return is_wrapper or getattr(module, "_compiled_call_impl", None) is not None
 
 
 def _autocast(job: Job) -> Any:
