@@ -60,7 +60,7 @@ def hidden_on_cpu(ledger: Ledger, threads: int) -> Hidden:
 
     def lstm(args: tuple[Any, ...], output: Any) -> None:
         x, hidden, is_training = args[0], args[10], args[15]
-        if not is_training:
+        if not is_training or not torch.is_grad_enabled():
             return
         workspace, scratch = _lstm(x, hidden)
         ledger.weigh(output[3], workspace)
