@@ -314,6 +314,79 @@ def generator_loss(model: Any, batch: Any) -> torch.Tensor:
     return F.softplus(-model["critic"](made(model, batch[0]))).mean()
 
 
+class Separable(nn.Module):
+    """Depthwise and pointwise convolutions, with channels that are no multiple of a vector's width."""
+
+    def __init__(self, checkpointed: bool) -> None:
+        super().__init__()
+
+        def stage(given: int, wide: int, stride: int) -> nn.Module:
+            return nn.Sequential(
+                nn.Conv2d(given, given, 3, stride, 1, groups=given, bias=False),
+                nn.BatchNorm2d(given),
+                nn.SiLU(),
+                nn.Conv2d(given, wide, 1, bias=False),
+                nn.BatchNorm2d(wide),
+                nn.SiLU(),
+            )
+
+        self.first = nn.Conv2d(3, 24, 3, 2, 1)
+        widths = [24, 40, 72, 136, 200]
+        self.stages = Blocks(
+            [stage(a, b, 2 if i % 2 else 1) for i, (a, b) in enumerate(pairwise(widths))],
+            checkpointed,
+        )
+        self.head = nn.Linear(200, 100)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.stages(self.first(x)).mean((2, 3)))
+
+
+class Dense(nn.Module):
+    def __init__(self, checkpointed: bool) -> None:
+        super().__init__()
+        self.checkpointed = checkpointed
+        self.first = nn.Conv2d(3, 20, 3, padding=1)
+        self.layers = nn.ModuleList(
+            nn.Sequential(
+                nn.BatchNorm2d(20 + 12 * i), nn.ReLU(), nn.Conv2d(20 + 12 * i, 12, 3, padding=1)
+            )
+            for i in range(6)
+        )
+        self.head = nn.Linear(92, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(x)
+        for layer in self.layers:
+            new = checkpoint(layer, x, use_reentrant=False) if self.checkpointed else layer(x)
+            x = torch.cat([x, new], dim=1)
+        return self.head(x.mean((2, 3)))
+
+
+class Tagger(nn.Module):
+    def __init__(self, checkpointed: bool) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(3000, 72)
+        self.layers = nn.LSTM(72, 100, 2, batch_first=True, bidirectional=True)
+        self.head = nn.Linear(200, 17)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self.head(self.layers(self.embedding(tokens))[0])
+
+
+class Translator(nn.Module):
+    def __init__(self, checkpointed: bool) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(3000, 96)
+        self.body = nn.Transformer(96, 6, 2, 2, 320, batch_first=True)
+        self.head = nn.Linear(96, 3000)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        x = self.embedding(tokens)
+        mask = nn.Transformer.generate_square_subsequent_mask(x.shape[1], device=x.device)
+        return self.head(self.body(x, x, tgt_mask=mask, tgt_is_causal=True))
+
+
 def classes(model: Any, batch: Any) -> torch.Tensor:
     return F.cross_entropy(model(batch[0]), batch[1])
 
@@ -369,4 +442,17 @@ CASES = {
         (critic_loss, generator_loss),
         lambda model: [model["critic"].parameters(), model["generator"].parameters()],
     ),
+}
+
+# Nothing was fitted to these: sizes and kinds of layers differ from those above.
+UNSEEN = {
+    "separable CNN": Case(Separable, images(12, 3, 80, 100), (classes,)),
+    "dense CNN": Case(Dense, images(24, 3, 40, 10), (classes,)),
+    "bidirectional LSTM": Case(
+        Tagger,
+        lambda: (torch.randint(3000, (20, 25)), torch.randint(17, (20, 25))),
+        (words,),
+        has_checkpoint=False,
+    ),
+    "encoder and decoder": Case(Translator, tokens(10, 48, 3000), (words,), has_checkpoint=False),
 }

@@ -22,6 +22,7 @@ from torchmedic.probes.planner.card import has_cuda
 from torchmedic.probes.planner.decisions import choose_attention
 from torchmedic.probes.planner.hidden_cuda import cublas_workspace
 
+pytest.importorskip("resource")  # where it is, `os.fork` is
 pytestmark = pytest.mark.skipif(has_cuda(), reason="a build with CUDA has no pretend card")
 
 FLOAT, HALF = 4, 2

@@ -15,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from torchmedic.probes.planner.ledger import Ledger
 from torchmedic.probes.planner.places import Places
 
+pytest.importorskip("resource")  # where it is, `os.fork` is
 HERE = __file__
 FLOAT = 4
 PARAMETERS = FLOAT * sum(p.numel() for p in net().parameters())

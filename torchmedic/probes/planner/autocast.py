@@ -1,4 +1,6 @@
-"""CUDA's autocast in Python, for builds without CUDA: which operation runs in which type.
+"""CUDA's autocast in Python, for the pretend card: which operation runs in which type.
+
+PyTorch's own kernels ask C++ whether a tensor is on a card, and these aren't.
 
 The lists are those of aten/src/ATen/autocast_mode.h, torch 2.13; a test compares them with the header that is installed.
 """

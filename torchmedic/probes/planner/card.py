@@ -3,7 +3,7 @@
 Fake tensors with device "cuda" aren't enough there: autograd asks the accelerator for a stream, and raises or aborts
 the process. So a tensor here has two faces. Python, and with it optimizers, autocast and the user's code, sees
 `cuda:0`, and the dispatch keys are CUDA's; C++ that asks for the device is told `meta`. What C++ would have decided by
-`is_cuda()` is decided in `decisions`, and CUDA's autocast, which such a build lacks, in `autocast`.
+`is_cuda()` is decided in `decisions`, and in `autocast`.
 
 Nothing is undone: it is for a child process, which ends. A build with CUDA needs none of it.
 """

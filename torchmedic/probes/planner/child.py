@@ -7,6 +7,7 @@ no `except` sees that.
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import os
 import pickle
 import select
@@ -61,6 +62,7 @@ def in_child(work: Callable[[], Result], seconds: float) -> Result:
 def _work(work: Callable[[], Any], writer: int, noise: int) -> None:
     """The child's whole life."""
     try:
+        faulthandler.disable()
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         null = os.open(os.devnull, os.O_RDWR)
         os.dup2(null, 0)
