@@ -215,13 +215,15 @@ def main() -> None:
 
 
 def write(rows: list[Row]) -> None:
-    """Replaces what stands between the two marks of the page."""
-    begin, end = "<!-- accuracy -->", "<!-- end of accuracy -->"
-    text = PAGE.read_text("utf-8")
-    before, rest = text.split(begin)
-    table = "\n".join([HEAD, *(line(row) for row in rows)])
+    put("accuracy", "\n\n".join((summaries(rows), "\n".join([HEAD, *map(line, rows)]))), PAGE)
+
+
+def put(name: str, text: str, page: Path) -> None:
+    """Replaces what stands between the two marks of that name."""
+    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    before, rest = page.read_text("utf-8").split(begin)
     after = rest.split(end)[1]
-    PAGE.write_text(f"{before}{begin}\n\n{summaries(rows)}\n\n{table}\n\n{end}{after}", "utf-8")
+    page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", "utf-8")
 
 
 if __name__ == "__main__":

@@ -205,9 +205,10 @@ def test_autocast_computes_products_in_half_and_casts_weights_once():
 
 
 def test_a_scaler_that_cannot_know_infinities_steps_all_the_same():
-    for options in ({}, {"fused": True}):
+    for device, options in (("cuda", {}), ("cuda", {"fused": True}), ("cpu", {})):
         model = net()
-        step = replayed(model=model, optimizer=adam(model, **options), autocast="fp16")
+        optimizer = adam(model, **options)
+        step = replayed(model=model, optimizer=optimizer, autocast="fp16", device=device)
         parameters = total(step.events, category="parameters")
         assert step.is_complete
         assert total(step.events, category="optimizer state") >= 2 * parameters

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import os
-
 import sys
 import time
 
@@ -139,6 +138,15 @@ def test_frozen_layers_have_no_gradients():
     model[0].requires_grad_(False)
     step = replayed(model=model)
     assert {e.module for e in taken(step.events, category="gradients")} == {"2"}
+
+
+def test_sparse_gradients_are_said_to_be_missing():
+    model = nn.Embedding(50, 8, sparse=True)
+    optimizer = torch.optim.SparseAdam(list(model.parameters()))
+    batch = (torch.randint(50, (4, 3)),)
+    step = replayed(lambda m, b: m(b[0]).sum(), model, batch, optimizer=optimizer)
+    assert total(step.events, category="optimizer state") >= 2 * 50 * 8 * FLOAT
+    assert any(sentence.startswith("sparse gradients") for sentence in step.not_modelled)
 
 
 REFUSED = {

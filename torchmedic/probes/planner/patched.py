@@ -73,9 +73,6 @@ def patch_cuda(capability: tuple[int, int]) -> None:
     )
     cuda.amp.common.amp_definitely_not_available = lambda: False  # else GradScaler is off
     torch.backends.cudnn.is_acceptable = lambda tensor: False  # nn.LSTM would flatten its weights
-    # Found infinities can't be known. A step that is skipped makes no optimizer state, and the peak too low.
-    scaler: Any = torch.amp.GradScaler
-    scaler._maybe_opt_step = lambda self, optimizer, state, *a, **k: optimizer.step(*a, **k)
     _swap_without_memo()
 
 
@@ -87,6 +84,12 @@ def count_as_tensor(tensor_type: type) -> None:
     for types in (optimizer._foreach_supported_types, _foreach_utils._foreach_supported_types):
         if tensor_type not in types:
             types.append(tensor_type)
+
+
+def step_whatever_is_found() -> None:
+    """Found infinities can't be known. A step that is skipped makes no optimizer state, and the peak too low."""
+    scaler: Any = torch.amp.GradScaler
+    scaler._maybe_opt_step = lambda self, optimizer, state, *a, **k: optimizer.step(*a, **k)
 
 
 def _answer(owner: Any, **answers: Any) -> None:

@@ -19,7 +19,7 @@ from torchmedic.probes.planner.child import in_child
 from torchmedic.probes.planner.hidden_cpu import hidden_on_cpu
 from torchmedic.probes.planner.hidden_cuda import NOT_MODELLED, hidden_on_cuda
 from torchmedic.probes.planner.ledger import Ledger
-from torchmedic.probes.planner.patched import count_as_tensor
+from torchmedic.probes.planner.patched import count_as_tensor, step_whatever_is_found
 from torchmedic.probes.planner.places import Places
 from torchmedic.probes.planner.twins import Twins, batch_like, batch_size_of, like, tensors_of
 
@@ -82,7 +82,7 @@ def _replayed(job: Job) -> Step:
     start = time.perf_counter()
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # the parent's OpenMP threads aren't here
-    gc.disable()
+    gc.freeze()  # what the parent has isn't looked through; cycles of the step are collected as ever
     if hasattr(torch.compiler, "set_stance"):
         torch.compiler.set_stance("force_eager")
     places = Places(boundary=_replayed.__code__)
@@ -100,6 +100,8 @@ def _replayed(job: Job) -> Step:
         stack.callback(places.close)
         is_complete = _iterate(job, twins, stage.answers)
         events = stage.ledger.close()
+        if twins.has_sparse:
+            stage.missing.add("sparse")
     return Step(
         events,
         device=job.device,
@@ -126,6 +128,7 @@ def _stage(job: Job, places: Places, threads: int) -> Iterator[_Stage]:
     from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
     count_as_tensor(FakeTensor)
+    step_whatever_is_found()
     answers = Answers(places)
     missing: set[str] = set()
     if job.device == "cpu":

@@ -22,6 +22,7 @@ class Twins:
     def __init__(self, device: Any, ledger: Ledger) -> None:
         self.device = device
         self.ledger = ledger
+        self.has_sparse = False  # gradients
         self._made: dict[int, Any] = {}
         self._originals: list[Any] = []  # held, so that an id stays its own
 
@@ -73,6 +74,7 @@ class Twins:
     def _has_gradient(self, parameter: Any) -> None:
         if parameter.grad is not None:
             self.ledger.owns([parameter.grad], "gradients")
+            self.has_sparse |= parameter.grad.layout is not torch.strided
 
     def _replaced(self, value: Any) -> Any:
         """Lists of parameters that a module keeps beside them, as `nn.LSTM` does (`_flat_weights`)."""
