@@ -180,6 +180,31 @@ def test_a_lazy_layer_and_lbfgs_are_refused():
         replay(model, torch.optim.LBFGS(model.parameters()), pair(), classes)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch.jit
+def test_what_cannot_be_changed_or_read_is_refused():
+    for size, batch, said in (
+        (0, pair(), "at least one sample, not 0"),
+        (4, {"scale": torch.tensor(1.0)}, "no tensor of the batch"),
+    ):
+        with pytest.raises(NotReplayable, match=said):
+            replayed(batch=batch, batch_size=size)
+    scripted = torch.jit.script(net())
+    with pytest.raises(NotReplayable, match="scripted module"):
+        replayed(model=scripted)
+
+
+def test_wrappers_are_left_out_and_said_to_be():
+    model = net()
+    for wrapped, said in (
+        (nn.DataParallel(model), "one card is planned"),
+        (torch.compile(model), "`torch.compile` is left out"),
+    ):
+        step = replayed(model=wrapped)
+        assert [sentence.startswith(said) for sentence in step.not_modelled] == [True]
+        assert step.is_complete
+        assert {event.module for event in step.events} == {"", "0", "1", "2"}
+
+
 def test_a_replay_that_takes_too_long_is_ended():
     start = time.monotonic()
     with pytest.raises(NotReplayable, match=r"more than 0\.5 s"):

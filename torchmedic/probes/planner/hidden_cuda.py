@@ -22,6 +22,8 @@ NOT_MODELLED = {
     "convolution": "the workspace of cuDNN's convolutions, 0 to several GiB by algorithm, counts as nothing",
     "compiled": "`torch.compile` is left out: these are the sizes of the step as it runs without",
     "sparse": "sparse gradients count as nothing: sparse tensors without memory have no rows",
+    "wrapper": "one card is planned, without `DataParallel`'s copies or the buckets of "
+    "`DistributedDataParallel`, which are one more copy of the gradients",
     "stranger": "tensors that `loss` brings along and that are on the CPU count as being on the card",
     "recurrent": "the reserve space of cuDNN's recurrent layers is an estimate (30 % either way)",
 }

@@ -47,14 +47,13 @@ class Ledger(TorchDispatchMode):  # type: ignore[misc]
         places: Places,
         answer: Answer | None = None,
         hidden: Callable[[Ledger], Hidden] | None = None,
-        adopt: Callable[[Any], Any] | None = None,
     ) -> None:
         super().__init__()
         self.device, self.places = device, places
         self.phase: Phase = "setup"
         self.step = 0
         self._answer = answer
-        self._adopt = adopt
+        self.adopt: Callable[[Any], Any] | None = None
         self._hidden = hidden(self) if hidden is not None else None
         self._events: list[tuple[bool, Held, Phase, int]] = []
         self._live: dict[int, tuple[Held, Any]] = {}
@@ -70,7 +69,7 @@ class Ledger(TorchDispatchMode):  # type: ignore[misc]
         place = self.places.now()
         if self._pending and in_backward() and not is_recomputing():
             self._saved()
-        if self._adopt is not None and func not in _COPIES:
+        if self.adopt is not None and func not in _COPIES:
             args = self._adopted(args)
         output = self._answer(func, args, kwargs) if self._answer is not None else NotImplemented
         if output is NotImplemented:
@@ -85,7 +84,7 @@ class Ledger(TorchDispatchMode):  # type: ignore[misc]
     def _adopted(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         if not any(type(value) is torch.Tensor for value in args):
             return args
-        adopt: Any = self._adopt
+        adopt: Any = self.adopt
         return tuple(adopt(value) if type(value) is torch.Tensor else value for value in args)
 
     def owns(self, tensors: Iterable[Any], category: Category) -> None:

@@ -19,6 +19,11 @@ from torch.nn.modules.module import (
 from torchmedic.observed import Site
 from torchmedic.probes.observer.stack import Call, sites, user_call
 
+_WRAPPERS = (
+    "_orig_mod",
+    "_checkpoint_wrapped_module",
+)  # attributes that the user's code doesn't name
+
 
 class Place(NamedTuple):
     module: str = ""
@@ -53,7 +58,8 @@ class Places:
         self._sites: dict[Call, Site] = {}
 
     def follow(self, model: Any) -> None:
-        for path, module in model.named_modules():
+        for name, module in model.named_modules():
+            path = ".".join(part for part in name.split(".") if part not in _WRAPPERS)
             self._paths.setdefault(id(module), path)
             for _, parameter in module.named_parameters(recurse=False):
                 self._owners.setdefault(id(parameter), path)

@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import time
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
 
 from torchmedic.observed.plan import NotReplayable, Step
-from torchmedic.probes.planner.answers import Answers
-from torchmedic.probes.planner.card import CUDA, has_cuda, pretend_card
 from torchmedic.probes.planner.child import in_child
-from torchmedic.probes.planner.hidden_cpu import hidden_on_cpu
-from torchmedic.probes.planner.hidden_cuda import NOT_MODELLED, hidden_on_cuda
-from torchmedic.probes.planner.ledger import Ledger
-from torchmedic.probes.planner.patched import count_as_tensor, step_whatever_is_found
-from torchmedic.probes.planner.places import Places
-from torchmedic.probes.planner.twins import Twins, batch_like, batch_size_of, like, tensors_of
+from torchmedic.probes.planner.stage import Device, Stage, stage
+from torchmedic.probes.planner.twins import batch_like, batch_size_of, tensors_of
 
 SECONDS = 120.0
 Loss = Callable[[Any, Any], Any]
-Device = Literal["cuda", "cpu"]
 Autocast = Literal["bf16", "fp16"]
 DTYPES = {"bf16": "bfloat16", "fp16": "float16"}
 
@@ -71,6 +61,10 @@ def replay(
     losses = tuple(loss) if isinstance(loss, (list, tuple)) else (loss,)
     if len(optimizers) != len(losses):
         raise NotReplayable(f"{len(optimizers)} optimizers need as many losses, not {len(losses)}")
+    if batch_size is not None and batch_size < 1:
+        raise NotReplayable(f"a batch has at least one sample, not {batch_size}")
+    if batch_size is not None and batch_size_of(batch) is None:
+        raise NotReplayable("no tensor of the batch has a first size that could be changed")
     job = Job(
         model, optimizers, batch, losses, batch_size, device, capability, autocast, iterations
     )
@@ -80,92 +74,44 @@ def replay(
 def _replayed(job: Job) -> Step:
     """In the child."""
     start = time.perf_counter()
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # the parent's OpenMP threads aren't here
-    gc.freeze()  # what the parent has isn't looked through; cycles of the step are collected as ever
-    if hasattr(torch.compiler, "set_stance"):
-        torch.compiler.set_stance("force_eager")
-    places = Places(boundary=_replayed.__code__)
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(warnings.catch_warnings())
-        warnings.simplefilter("ignore")
-        stage = stack.enter_context(_stage(job, places, threads))
-        twins = Twins(stage.device, stage.ledger)
-        twins.take_model(job.model)
+    with stage(job.device, job.capability, boundary=_replayed.__code__) as here:
+        model = _prepared(job.model, here.missing)
+        job = job._replace(model=model)
+        here.twins.take_model(model)
         for optimizer in job.optimizers:
-            twins.take_optimizer(optimizer)
-        places.follow(job.model)
-        if any(_is_compiled(module) for module in job.model.modules()):
-            stage.missing.add("compiled")
-        stack.callback(places.close)
-        is_complete = _iterate(job, twins, stage.answers)
-        events = stage.ledger.close()
-        if twins.has_sparse:
-            stage.missing.add("sparse")
+            here.twins.take_optimizer(optimizer)
+        here.places.follow(model)
+        is_complete = _iterate(job, here)
+        events = here.ledger.close()
     return Step(
         events,
         device=job.device,
         batch_size=job.batch_size or batch_size_of(job.batch),
         iterations=job.iterations,
-        guesses=stage.answers.guesses(),
-        not_modelled=tuple(NOT_MODELLED[key] for key in sorted(stage.missing)),
+        guesses=here.answers.guesses(),
+        not_modelled=here.not_modelled(),
         is_complete=is_complete,
         capability=job.capability if job.device == "cuda" else None,
         seconds=time.perf_counter() - start,
     )
 
 
-class _Stage(NamedTuple):
-    device: Any
-    ledger: Ledger
-    answers: Answers
-    missing: set[str]
+def _prepared(model: Any, missing: set[str]) -> Any:
+    """The model without a wrapper that spreads it over devices."""
+    if isinstance(model, (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)):
+        missing.add("wrapper")
+        model = model.module
+    for module in model.modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            raise NotReplayable("a scripted module can't be replayed: its Python code is gone")
+        if _is_compiled(module):
+            missing.add("compiled")
+    return model
 
 
-@contextlib.contextmanager
-def _stage(job: Job, places: Places, threads: int) -> Iterator[_Stage]:
-    """The modes: the fake one, and the ledger inside it."""
-    from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
-
-    count_as_tensor(FakeTensor)
-    step_whatever_is_found()
-    answers = Answers(places)
-    missing: set[str] = set()
-    if job.device == "cpu":
-        ledger = Ledger("cpu", places, answers, partial(hidden_on_cpu, threads=threads))
-        with FakeTensorMode(allow_non_fake_inputs=True), ledger:
-            yield _Stage(torch.device("cpu"), ledger, answers, missing)
-        return
-    hidden = partial(hidden_on_cuda, capability=job.capability, missing=missing)
-    strangers: dict[int, tuple[Any, Any]] = {}
-
-    def adopt(tensor: Any) -> Any:
-        """A tensor of the program's own that stayed on the CPU: class weights, say."""
-        if tensor.dim() == 0 or tensor.device.type != "cpu":
-            return tensor
-        if id(tensor) not in strangers:
-            missing.add("stranger")
-            strangers[id(tensor)] = tensor, like(tensor, CUDA)
-            ledger.owns([strangers[id(tensor)][1]], "buffers")
-        return strangers[id(tensor)][1]
-
-    ledger = Ledger("cuda", places, answers, hidden, adopt)
-
-    def workspace(size: int, operation: str) -> None:
-        missing.add("recurrent")
-        ledger.pass_through(size, operation=operation)
-
-    if has_cuda():  # awaits a run on such a build: fake tensors need no second face there
-        with FakeTensorMode(allow_non_fake_inputs=True), ledger:
-            yield _Stage(CUDA, ledger, answers, missing)
-        return
-    with pretend_card(job.capability, workspace, answers.count), ledger:
-        yield _Stage(CUDA, ledger, answers, missing)
-
-
-def _iterate(job: Job, twins: Twins, answers: Answers) -> bool:
+def _iterate(job: Job, here: Stage) -> bool:
     """True if the optimizers stepped in each iteration."""
-    ledger = twins.ledger
+    ledger, answers, twins = here.ledger, here.answers, here.twins
     steps = 0
 
     def count(*_: Any) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 from torch.utils._pytree import tree_leaves, tree_map
 
 from torchmedic.observed.plan import NotReplayable
@@ -90,6 +91,8 @@ class Twins:
 def like(tensor: Any, device: Any, first: int | None = None) -> Any:
     """An empty tensor with these strides, and another first size if one is given."""
     size = list(tensor.shape)
+    if is_traceable_wrapper_subclass(tensor):
+        raise NotReplayable(f"a {type(tensor).__name__} can't be replayed")
     if tensor.layout is not torch.strided:
         raise NotReplayable(f"a tensor with layout {tensor.layout} can't be replayed")
     if first is None or not size or first == size[0]:

@@ -1,0 +1,100 @@
+"""Where a replay takes place: the fake mode for a device, and inside it the ledger with all that it asks.
+
+For a child process. What is changed of PyTorch is never changed back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import warnings
+from collections.abc import Iterator
+from functools import partial
+from types import CodeType
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+
+from torchmedic.observed.plan import NotReplayable
+from torchmedic.probes.planner.answers import Answers
+from torchmedic.probes.planner.card import CUDA, has_cuda, pretend_card
+from torchmedic.probes.planner.hidden_cpu import hidden_on_cpu
+from torchmedic.probes.planner.hidden_cuda import NOT_MODELLED, hidden_on_cuda
+from torchmedic.probes.planner.ledger import Ledger
+from torchmedic.probes.planner.patched import count_as_tensor, step_whatever_is_found
+from torchmedic.probes.planner.places import Places
+from torchmedic.probes.planner.twins import Twins, like
+
+Device = Literal["cuda", "cpu"]
+
+
+class Stage(NamedTuple):
+    """`missing`: keys of `NOT_MODELLED`."""
+
+    ledger: Ledger
+    places: Places
+    answers: Answers
+    twins: Twins
+    missing: set[str]
+
+    def not_modelled(self) -> tuple[str, ...]:
+        missing = self.missing | ({"sparse"} if self.twins.has_sparse else set())
+        return tuple(NOT_MODELLED[key] for key in sorted(missing))
+
+
+@contextlib.contextmanager
+def stage(
+    device: Device, capability: tuple[int, int], boundary: CodeType | None = None
+) -> Iterator[Stage]:
+    """Everything inside runs on tensors without memory. No frame outside of `boundary` counts as the user's."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the parent's OpenMP threads aren't here
+    gc.freeze()  # what the parent has isn't looked through; cycles of the step are collected as ever
+    if hasattr(torch.compiler, "set_stance"):
+        torch.compiler.set_stance("force_eager")
+    count_as_tensor(FakeTensor)
+    step_whatever_is_found()
+    places = Places(boundary)
+    answers = Answers(places)
+    missing: set[str] = set()
+    with warnings.catch_warnings(), contextlib.closing(places):
+        warnings.simplefilter("ignore")
+        if device == "cpu":
+            mode: Any = FakeTensorMode(allow_non_fake_inputs=True)
+            ledger = Ledger("cpu", places, answers, partial(hidden_on_cpu, threads=threads))
+            target = torch.device("cpu")
+        else:
+            hidden = partial(hidden_on_cuda, capability=capability, missing=missing)
+            ledger = Ledger("cuda", places, answers, hidden)
+            ledger.adopt = partial(_adopted, ledger, missing, {})
+            mode = _card(capability, ledger, answers, missing)
+            target = CUDA
+        with mode, ledger:
+            yield Stage(ledger, places, answers, Twins(target, ledger), missing)
+
+
+def _card(capability: tuple[int, int], ledger: Ledger, answers: Answers, missing: set[str]) -> Any:
+    if has_cuda():  # awaits a run on such a build: fake tensors need no second face there
+        if torch.cuda._is_in_bad_fork():
+            raise NotReplayable("this process uses CUDA already, which a child of it can't")
+        return FakeTensorMode(allow_non_fake_inputs=True)
+
+    def workspace(size: int, operation: str) -> None:
+        missing.add("recurrent")
+        ledger.pass_through(size, operation=operation)
+
+    return pretend_card(capability, workspace, answers.count)
+
+
+def _adopted(
+    ledger: Ledger, missing: set[str], known: dict[int, tuple[Any, Any]], tensor: Any
+) -> Any:
+    """A tensor of the program's own that stayed on the CPU, class weights say, as if it were on the card."""
+    if tensor.dim() == 0 or tensor.device.type != "cpu":
+        return tensor
+    if id(tensor) not in known:
+        missing.add("stranger")
+        known[id(tensor)] = tensor, like(tensor, CUDA)
+        ledger.owns([known[id(tensor)][1]], "buffers")
+    return known[id(tensor)][1]
