@@ -387,6 +387,20 @@ class Translator(nn.Module):
         return self.head(self.body(x, x, tgt_mask=mask, tgt_is_causal=True))
 
 
+def waves(checkpointed: bool) -> nn.Module:
+    widths = [12, 36, 60, 90]
+    layers = [
+        nn.Sequential(nn.Conv1d(a, b, 7, 2, 3), nn.BatchNorm1d(b), nn.ReLU())
+        for a, b in pairwise(widths)
+    ]
+    return nn.Sequential(
+        Blocks(list(layers), checkpointed),
+        nn.AdaptiveAvgPool1d(1),
+        nn.Flatten(),
+        nn.Linear(90, 12),
+    )
+
+
 def classes(model: Any, batch: Any) -> torch.Tensor:
     return F.cross_entropy(model(batch[0]), batch[1])
 
@@ -448,6 +462,9 @@ CASES = {
 UNSEEN = {
     "separable CNN": Case(Separable, images(12, 3, 80, 100), (classes,)),
     "dense CNN": Case(Dense, images(24, 3, 40, 10), (classes,)),
+    "sound CNN": Case(
+        waves, lambda: (torch.randn(16, 12, 3000), torch.randint(12, (16,))), (classes,)
+    ),
     "bidirectional LSTM": Case(
         Tagger,
         lambda: (torch.randint(3000, (20, 25)), torch.randint(17, (20, 25))),

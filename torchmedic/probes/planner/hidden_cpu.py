@@ -16,6 +16,7 @@ from torchmedic.probes.planner.losses import loss_buffers
 
 PAGE = 4096
 FLOAT = 4
+FIRST = 3  # channels of a first convolution, which reads its input as it is
 
 
 def hidden_on_cpu(ledger: Ledger, threads: int) -> Hidden:
@@ -25,38 +26,51 @@ def hidden_on_cpu(ledger: Ledger, threads: int) -> Hidden:
     has_onednn = torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled
 
     def convolution(args: tuple[Any, ...], output: Any) -> None:
-        x, weight, bias = args[:3]
-        is_transposed = args[6]
+        x, weight = args[:2]
+        is_transposed, groups = args[6], args[8]
         if not has_onednn or not _is_plain(x, weight):
             return
-        copy, blocked = _blocked(x, lanes), _blocked(output, lanes)
-        if not is_transposed and x.shape[1] < lanes:
-            copy = 0  # read as it is
         size = _bytes(output)
-        ledger.pass_through(copy + _padded(weight, lanes) + blocked - size, operation="reorder")
-        also = size if is_transposed and bias is not None else 0
-        ledger.pass_through(blocked + also, operation="reorder")
+        if is_transposed:  # plain copies, and one more of the output
+            ledger.pass_through(_bytes(x) + _bytes(weight), operation="reorder")
+            ledger.pass_through(2 * size, operation="reorder")
+            return
+        copy, blocked = _copied(x, groups, lanes), _copied(output, groups, lanes, is_needed=True)
+        if groups == 1 and x.shape[1] < lanes:
+            copy = 0  # read as it is
+        weights = _padded(weight, groups, lanes)
+        ledger.pass_through(copy + weights + blocked - size, operation="reorder")
+        ledger.pass_through(blocked, operation="reorder")
 
     def convolution_backward(args: tuple[Any, ...], output: Any) -> None:
         gradient, x, weight = args[:3]
+        is_transposed, groups = args[7], args[9]
         if not has_onednn or not _is_plain(x, weight):
             return
-        given, copy = _blocked(gradient, lanes), _blocked(x, lanes)
-        weights = _padded(weight, lanes)
+        read = int((gradient if is_transposed else x).shape[1])  # channels of what is convolved
+        extra = 0 if gradient.is_contiguous() else _bytes(gradient)
+        weights = _padded(weight, groups, lanes)
         made = [_bytes(each) for each in output if each is not None]
         if output[0] is not None:  # for the input first, while there are no weight gradients
-            ledger.pass_through(given + weights + copy - sum(made), operation="reorder")
-            again = 2 if _is_pointwise(weight) and max(args[4]) > 1 else 1
-            ledger.pass_through(again * copy - sum(made[1:]), operation="reorder")
-        if x.shape[1] <= 3:
-            copy = 0
-        elif x.shape[1] < lanes:
-            copy = _blocked(x, 8)
+            given = _copied(gradient, groups, lanes)
+            if is_transposed and read < lanes:
+                given = 0
+            copy = _copied(x, groups, lanes, is_needed=True)
+            ledger.pass_through(extra + given + weights + copy - sum(made), operation="reorder")
+            again = 2 if weight[0, 0].numel() == 1 and max(args[4]) > 1 else 1
+            ledger.pass_through(extra + again * copy - sum(made[1:]), operation="reorder")
+        width = 8 if FIRST < read < lanes else lanes
+        given, copy = (_copied(each, groups, width) for each in (gradient, x))
+        if read <= FIRST and groups == 1:
+            given, copy = (0, copy) if is_transposed else (given, 0)
+        is_grouped = groups not in (1, x.shape[1])
+        if is_grouped and (x.shape[1] // groups % 8 or gradient.shape[1] // groups % 8):
+            given = copy = 0
         if x.element_size() < FLOAT:  # transposed for each thread, with padded rows
-            rows = int(x.shape[3] + 5) * int(x.numel() // x.shape[3])
+            rows = int(x.shape[-1] + 5) * int(x.numel() // x.shape[-1])
             weights += threads * (rows + gradient.numel()) * x.element_size() // int(x.shape[0])
         others = sum(_bytes(each) for each in output[1:] if each is not None)
-        ledger.pass_through(given + copy + weights - others, operation="reorder")
+        ledger.pass_through(extra + given + copy + weights - others, operation="reorder")
 
     def lstm(args: tuple[Any, ...], output: Any) -> None:
         x, hidden, is_training = args[0], args[10], args[15]
@@ -100,18 +114,20 @@ def _up(value: int, step: int) -> int:
 
 
 def _is_plain(x: Any, weight: Any) -> bool:
-    return bool(x.dim() == 4 and x.is_contiguous() and weight.is_contiguous())
+    return bool(x.dim() > 2 and x.is_contiguous() and weight.is_contiguous())
 
 
-def _is_pointwise(weight: Any) -> bool:
-    return int(weight.shape[2] * weight.shape[3]) == 1
+def _copied(tensor: Any, groups: int, lanes: int, is_needed: bool = False) -> int:
+    """Bytes of the copy. Channels in groups aren't padded, and are copied in large groups, or where it `is_needed`."""
+    channels = int(tensor.shape[1])
+    if groups in (1, channels):
+        return _bytes(tensor) // channels * _up(channels, lanes)
+    return _bytes(tensor) if is_needed or channels // groups >= 8 else 0
 
 
-def _blocked(tensor: Any, lanes: int) -> int:
-    return _bytes(tensor) // int(tensor.shape[1]) * _up(int(tensor.shape[1]), lanes)
-
-
-def _padded(weight: Any, lanes: int) -> int:
+def _padded(weight: Any, groups: int, lanes: int) -> int:
+    if groups > 1:
+        return _bytes(weight)
     first, second = (_up(int(size), lanes) for size in weight.shape[:2])
     return _bytes(weight) // int(weight.shape[0] * weight.shape[1]) * first * second
 
