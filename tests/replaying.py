@@ -64,3 +64,14 @@ def peak(events: Sequence[Event]) -> tuple[int, Counter[str]]:
         if now > most:
             most, at = now, +by
     return most, at
+
+
+def most_of(recorded: Any) -> int:
+    """Most bytes that are live from the first range "steps" on, by a profile with memory events."""
+    events = recorded.profiler.kineto_results.events()
+    start = next(event.start_ns() for event in events if event.name() == "steps")
+    now = most = 0
+    for when, size in sorted((e.start_ns(), e.nbytes()) for e in events if e.name() == "[memory]"):
+        now += size
+        most = max(most, now) if when >= start else most
+    return most

@@ -7,7 +7,7 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
-from replaying import BATCH, WIDTH, adam, classes, net, pair, peak, replayed, taken, total
+from replaying import BATCH, WIDTH, adam, classes, most_of, net, pair, peak, replayed, taken, total
 from torch import nn
 from torch.profiler import ProfilerActivity, profile, record_function
 from torch.utils.checkpoint import checkpoint
@@ -34,13 +34,7 @@ def really(make, batch, loss, optimizer=adam):
                 value.backward()
                 made.step()
                 del data
-    events = recorded.profiler.kineto_results.events()
-    start = next(event.start_ns() for event in events if event.name() == "steps")
-    now = most = 0
-    for when, size in sorted((e.start_ns(), e.nbytes()) for e in events if e.name() == "[memory]"):
-        now += size
-        most = max(most, now) if when >= start else most
-    return most
+    return most_of(recorded)
 
 
 class Tower(nn.Module):

@@ -10,8 +10,21 @@ import time
 import pytest
 import torch
 import torch.nn.functional as F
-from replaying import BATCH, WIDTH, adam, classes, net, pair, peak, replayed, taken, total
+from replaying import (
+    BATCH,
+    WIDTH,
+    adam,
+    classes,
+    most_of,
+    net,
+    pair,
+    peak,
+    replayed,
+    taken,
+    total,
+)
 from torch import nn
+from torch.profiler import ProfilerActivity, profile, record_function
 
 from torchmedic.observed.plan import NotReplayable
 from torchmedic.probes.planner import replay
@@ -114,6 +127,43 @@ def test_several_optimizers_take_turns():
     assert 0 <= total(step.events, category="optimizer state") - held < 100
     with pytest.raises(NotReplayable, match="2 optimizers need as many losses, not 1"):
         replay(model, optimizers, pair(), losses[0])
+
+
+def test_a_batch_in_parts_keeps_gradients_and_halves_activations():
+    whole = replayed(batch_size=4096).events
+    step = replayed(batch_size=4096, accumulate=2)
+    assert step.is_complete and step.batch_size == 4096
+    half = BATCH * 256
+    relu = [e.size for e in taken(step.events, operation="aten::relu", step=2)]
+    assert relu == [half * 64 * FLOAT] * 2
+    assert total(step.events, category="gradients") < 3 * total(whole, category="gradients")
+    assert peak(step.events)[1]["activations"] <= peak(whole)[1]["activations"] / 2 + 64
+    odd = [e.size for e in taken(replayed(accumulate=3).events, operation="aten::relu", step=1)]
+    assert odd == [rows * 64 * FLOAT for rows in (3, 3, 2)]
+    with pytest.raises(NotReplayable, match="a batch of 8 samples can't be taken in 9 parts"):
+        replayed(accumulate=9)
+
+
+def test_a_batch_in_parts_takes_what_it_really_takes():
+    batch = (torch.randn(512, WIDTH),)
+
+    def loss(model, batch):
+        return F.mse_loss(model(batch[0]), torch.zeros_like(batch[0][:, :4]))
+
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
+        model = net()
+        optimizer = adam(model)
+        with record_function("steps"):
+            for _ in range(2):
+                optimizer.zero_grad()
+                for part in batch[0].chunk(2):
+                    data = (part.clone(),)
+                    value = loss(model, data) / 2
+                    value.backward()
+                    del data
+                optimizer.step()
+    found = peak(replayed(loss, batch=batch, accumulate=2, device="cpu").events)[0]
+    assert found == pytest.approx(most_of(recorded), rel=0.002)
 
 
 def test_the_second_step_tells_the_peak():

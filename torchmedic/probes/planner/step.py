@@ -32,6 +32,7 @@ class Job(NamedTuple):
     capability: tuple[int, int]
     autocast: Autocast | None
     iterations: int
+    accumulate: int
 
 
 def replay(
@@ -45,6 +46,7 @@ def replay(
     capability: tuple[int, int] = (8, 0),
     autocast: Autocast | None = None,
     iterations: int = 2,
+    accumulate: int = 1,
     seconds: float = SECONDS,
 ) -> Step:
     """Replays `iterations` training steps on tensors without memory, in a child process.
@@ -52,7 +54,8 @@ def replay(
     Each is `optimizer.zero_grad()`, `loss(model, batch)` under `autocast`, `backward()` and `optimizer.step()`, with
     a `GradScaler` for "fp16". With several optimizers (a sequence) there are as many losses, one after the other.
     `batch`: tensors in tuples, lists and dicts; with `batch_size` those whose first size is that of the first tensor
-    get it. `capability`: compute capability of the card. `seconds`: the most that it may take.
+    get it. `accumulate`: in how many parts the batch is taken, each with its own backward pass, before the optimizer
+    steps; the loss is divided by it. `capability`: compute capability of the card. `seconds`: the most that it may take.
 
     Nothing of the caller's changes: weights, gradients, optimizer state, random numbers.
     Raises NotReplayable, with one sentence, for whatever prevents it.
@@ -65,8 +68,20 @@ def replay(
         raise NotReplayable(f"a batch has at least one sample, not {batch_size}")
     if batch_size is not None and batch_size_of(batch) is None:
         raise NotReplayable("no tensor of the batch has a first size that could be changed")
+    given = batch_size or batch_size_of(batch)
+    if accumulate != 1 and (given is None or not 1 <= accumulate <= given):
+        raise NotReplayable(f"a batch of {given} samples can't be taken in {accumulate} parts")
     job = Job(
-        model, optimizers, batch, losses, batch_size, device, capability, autocast, iterations
+        model=model,
+        optimizers=optimizers,
+        batch=batch,
+        losses=losses,
+        batch_size=batch_size,
+        device=device,
+        capability=capability,
+        autocast=autocast,
+        iterations=iterations,
+        accumulate=accumulate,
     )
     return in_child(lambda: _replayed(job), seconds)
 
@@ -123,18 +138,18 @@ def _iterate(job: Job, here: Stage) -> bool:
             raise NotReplayable("LBFGS asks for the loss as often as values want it")
         optimizer.register_step_post_hook(count)
     scaler = torch.amp.GradScaler(job.device) if job.autocast == "fp16" else None
+    parts = _parts(job)
     for iteration in range(job.iterations):
         ledger.step, ledger.phase = iteration + 1, "data"
-        data = batch_like(job.batch, twins.device, job.batch_size)
-        ledger.owns(tensors_of(data), "batch")
+        whole = _fresh(job, here, job.batch_size) if len(parts) == 1 else None
         for optimizer, loss in zip(job.optimizers, job.losses, strict=True):
             optimizer.zero_grad()
-            ledger.phase = "forward"
-            with _autocast(job):
-                value = loss(job.model, data)
-            _check(value)
-            ledger.phase = "backward"
-            (value if scaler is None else scaler.scale(value)).backward()
+            for size in parts:
+                data = _fresh(job, here, size) if whole is None else whole
+                value = _forward(job, here, loss, data)
+                ledger.phase = "backward"
+                (value if scaler is None else scaler.scale(value)).backward()
+                del data
             ledger.phase, answers.is_own = "optimizer", True
             if scaler is None:
                 optimizer.step()
@@ -146,8 +161,34 @@ def _iterate(job: Job, here: Stage) -> bool:
             answers.is_own = True
             scaler.update()
             answers.is_own = False
-        del data
+        del whole
     return steps == job.iterations * len(job.optimizers)
+
+
+def _parts(job: Job) -> list[int | None]:
+    """Sizes of the parts of a batch, as even as can be."""
+    if job.accumulate == 1:
+        return [job.batch_size]
+    size = job.batch_size or batch_size_of(job.batch) or 0
+    return [
+        size // job.accumulate + (part < size % job.accumulate) for part in range(job.accumulate)
+    ]
+
+
+def _fresh(job: Job, here: Stage, size: int | None) -> Any:
+    here.ledger.phase = "data"
+    data = batch_like(job.batch, here.twins.device, size)
+    here.ledger.owns(tensors_of(data), "batch")
+    return data
+
+
+def _forward(job: Job, here: Stage, loss: Loss, data: Any) -> Any:
+    """The loss. An earlier one lives until this one is there, as in a loop."""
+    here.ledger.phase = "forward"
+    with _autocast(job):
+        value = loss(job.model, data)
+        _check(value)
+        return value / job.accumulate if job.accumulate > 1 else value
 
 
 def _is_compiled(module: Any) -> bool:
