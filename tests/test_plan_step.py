@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import pickle
 import sys
 import time
 
@@ -288,6 +289,15 @@ def test_a_child_says_nothing(capfd):
 
     replayed(loss)
     assert capfd.readouterr() == ("", "")
+
+
+def test_an_answer_that_cannot_be_told_or_is_cut_off(monkeypatch):
+    with pytest.raises(NotReplayable, match="pickle"):
+        in_child(lambda: lambda: None, 20)
+    whole = pickle.dumps
+    monkeypatch.setattr(pickle, "dumps", lambda *arguments: whole(*arguments)[:-3])
+    with pytest.raises(NotReplayable, match="ended without an answer"):
+        in_child(lambda: "answer", 20)
 
 
 def test_an_answer_larger_than_a_pipe():

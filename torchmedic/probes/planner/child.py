@@ -51,9 +51,10 @@ def in_child(work: Callable[[], Result], seconds: float) -> Result:
             status = _end(child)
         if answer is None:
             raise NotReplayable(f"the replay took more than {seconds:g} s")
-        if not answer:
+        found = _unpacked(answer)
+        if found is None:
             raise NotReplayable(_death(status, noise))
-    is_result, value = pickle.loads(answer)
+    is_result, value = found
     if not is_result:
         raise NotReplayable(*value)
     return value  # type: ignore[no-any-return]
@@ -70,13 +71,13 @@ def _work(work: Callable[[], Any], writer: int, noise: int) -> None:
         os.dup2(noise, 2)
         sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
         try:
-            answer: tuple[bool, Any] = (True, work())
+            answer = pickle.dumps((True, work()), pickle.HIGHEST_PROTOCOL)
         except NotReplayable as error:
-            answer = (False, (error.reason, error.operation, error.site))
+            answer = pickle.dumps((False, (error.reason, error.operation, error.site)))
         except BaseException as error:
-            answer = (False, told(error))
+            answer = pickle.dumps((False, told(error)))
         with os.fdopen(writer, "wb") as pipe:
-            pickle.dump(answer, pipe, pickle.HIGHEST_PROTOCOL)
+            pipe.write(answer)
     finally:
         os._exit(0)
 
@@ -104,6 +105,15 @@ def _read(reader: int, until: float) -> bytes | None:
         if not chunk:
             return bytes(found)
         found += chunk
+
+
+def _unpacked(answer: bytes) -> tuple[bool, Any] | None:
+    """None if the child ended before it had said everything."""
+    try:
+        is_result, value = pickle.loads(answer)
+    except (EOFError, pickle.UnpicklingError):
+        return None
+    return bool(is_result), value
 
 
 def _end(child: int) -> int:

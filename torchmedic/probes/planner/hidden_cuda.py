@@ -45,7 +45,8 @@ def cublas_workspace(capability: tuple[int, int]) -> int:
 def hidden_on_cuda(ledger: Ledger, capability: tuple[int, int], missing: set[str]) -> Hidden:
     """`missing`: gets the keys of NOT_MODELLED that this step has."""
     aten = torch.ops.aten
-    products = {aten.mm.default, aten.addmm.default, aten.bmm.default, aten.baddbmm.default}
+    names = ("mm", "addmm", "bmm", "baddbmm", "mv", "addmv", "dot", "vdot")
+    products = {getattr(aten, name).default for name in names}
     convolutions = {aten.convolution.default, aten.convolution_backward.default}
     threads: set[bool] = set()
 
