@@ -26,6 +26,7 @@ ALLOWED = {
     "fix": {"model", "observed", "probes"},
     "render": {"model"},
     "seeding": set(),
+    "planning": {"model", "observed", "render"},
 }
 TORCH_USERS = {"probes", "seeding"}  # lazily: nothing that only looks loads it
 EDGES = {"__init__", "__main__", "cli", "config", "session", "explain", "unknown", "mending"}
@@ -40,6 +41,8 @@ EDGES |= {
     "evidence",
     "offering",
     "overfit",
+    "plan_script",
+    "planned",
     "ranks",
     "silent",
     "watched",

@@ -8,13 +8,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from torchmedic.model import Diagnosis
+    from torchmedic.planned import plan as plan
     from torchmedic.seeding import seed_everything as seed_everything
     from torchmedic.watching import install as install
     from torchmedic.watching import watch as watch
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "check", "install", "seed_everything", "watch"]
-_PLACES = {"seed_everything": "seeding", "install": "watching", "watch": "watching"}
+__all__ = ["__version__", "check", "install", "plan", "seed_everything", "watch"]
+_PLACES = {
+    "seed_everything": "seeding",
+    "install": "watching",
+    "plan": "planned",
+    "watch": "watching",
+}
 
 
 def check(

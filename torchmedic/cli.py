@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, ClassVar, NoReturn, TypeVar
 
 import click
@@ -130,6 +131,60 @@ def run(
     try:
         status = run_program(program, options)
     except LaunchError as error:
+        raise Refused(str(error)) from None
+    sys.exit(status)
+
+
+@cli.command(
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    short_help="Predict the memory of a program's training step on a GPU.",
+)
+@shared
+@click.option("--gpu", metavar="NAME", help="The card: a100-40, rtx-4090, t4, …")
+@click.option("--memory", metavar="AMOUNT", help="Any other card, by its memory: 24GiB.")
+@click.option("--batch", type=click.IntRange(min=1), metavar="N", help="Ask about this batch size.")
+@click.option(
+    "--search/--no-search", default=True, help="Look for the largest batch (default: yes)."
+)
+@click.option("--snapshot", metavar="FILE", help="Write what PyTorch's memory visualiser reads.")
+@click.argument("program", nargs=-1, type=click.UNPROCESSED, metavar="[-m] PROGRAM [ARGS]…")
+def plan(
+    program: tuple[str, ...],
+    form: str,
+    output: str | None,
+    lang: str | None,
+    gpu: str | None,
+    memory: str | None,
+    batch: int | None,
+    search: bool,
+    snapshot: str | None,
+) -> None:
+    """Run PROGRAM up to its first training step, replay the next two on tensors without memory, and tell what they would
+    take on a GPU: `torchmedic plan --gpu a100-40 train.py ARGS…`. No GPU is needed.
+
+    Options of torchmedic stand before the program. What it prints goes to standard error.
+    """
+    if not program:
+        raise Refused("no program given. Say: torchmedic plan --gpu a100-40 train.py ARGS…")
+    if gpu is not None and memory is not None:
+        raise Refused("give --gpu or --memory, not both.")
+    from torchmedic.planning.cards import card_of, with_memory
+
+    try:
+        card = card_of(gpu) if gpu else with_memory(memory) if memory else None
+    except ValueError as error:
+        raise Refused(str(error)) from None
+    if find_spec("torch") is None:
+        raise Refused("a plan needs PyTorch: pip install torch")
+    from torchmedic.plan_script import Wish
+    from torchmedic.plan_script import run as plan_program
+    from torchmedic.planning.options import OptionError
+    from torchmedic.probes.launch import LaunchError
+
+    wish = Wish(form, output, _lang(lang), card, batch, search, snapshot)
+    try:
+        status = plan_program(program, wish)
+    except (LaunchError, OptionError) as error:
         raise Refused(str(error)) from None
     sys.exit(status)
 

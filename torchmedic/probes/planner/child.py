@@ -18,7 +18,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable
-from typing import IO, Any, TypeVar
+from typing import IO, Any, NoReturn, TypeVar
 
 from torchmedic.observed import Site
 from torchmedic.observed.plan import NotReplayable
@@ -30,6 +30,51 @@ _CHUNK = 1 << 16
 
 def in_child(work: Callable[[], Result], seconds: float) -> Result:
     """What `work` returns, which must be picklable. Raises NotReplayable."""
+    found = forked(seconds)
+    if isinstance(found, Child):
+        try:
+            result = work()
+        except BaseException as error:
+            found.fail(error)
+        found.answer(result)
+    return found  # type: ignore[no-any-return]
+
+
+class Child:
+    """This process is one, and owes its parent an answer. With the answer it ends."""
+
+    def __init__(self, writer: int, noise: int) -> None:
+        self._writer = writer
+        faulthandler.disable()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, 0)
+        os.dup2(null, 1)
+        os.dup2(noise, 2)
+        sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+
+    def answer(self, result: object) -> NoReturn:
+        self._send(True, result)
+
+    def fail(self, error: BaseException) -> NoReturn:
+        if isinstance(error, NotReplayable):
+            self._send(False, (error.reason, error.operation, error.site))
+        self._send(False, told(error))
+
+    def _send(self, is_result: bool, value: object) -> NoReturn:
+        try:
+            try:
+                answer = pickle.dumps((is_result, value), pickle.HIGHEST_PROTOCOL)
+            except Exception as error:
+                answer = pickle.dumps((False, told(error)))
+            with os.fdopen(self._writer, "wb") as pipe:
+                pipe.write(answer)
+        finally:
+            os._exit(0)
+
+
+def forked(seconds: float) -> Any:
+    """In the child a `Child`, at once; in the parent what the child answers. Raises NotReplayable there."""
     if not hasattr(os, "fork"):
         raise NotReplayable("a replay needs `os.fork`, which this system doesn't have")
     for stream in (sys.stdout, sys.stderr):
@@ -42,7 +87,7 @@ def in_child(work: Callable[[], Result], seconds: float) -> Result:
             child = os.fork()
         if child == 0:
             os.close(reader)
-            _work(work, writer, noise.fileno())
+            return Child(writer, noise.fileno())
         os.close(writer)
         try:
             answer = _read(reader, time.monotonic() + seconds)
@@ -57,29 +102,7 @@ def in_child(work: Callable[[], Result], seconds: float) -> Result:
     is_result, value = found
     if not is_result:
         raise NotReplayable(*value)
-    return value  # type: ignore[no-any-return]
-
-
-def _work(work: Callable[[], Any], writer: int, noise: int) -> None:
-    """The child's whole life."""
-    try:
-        faulthandler.disable()
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        null = os.open(os.devnull, os.O_RDWR)
-        os.dup2(null, 0)
-        os.dup2(null, 1)
-        os.dup2(noise, 2)
-        sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
-        try:
-            answer = pickle.dumps((True, work()), pickle.HIGHEST_PROTOCOL)
-        except NotReplayable as error:
-            answer = pickle.dumps((False, (error.reason, error.operation, error.site)))
-        except BaseException as error:
-            answer = pickle.dumps((False, told(error)))
-        with os.fdopen(writer, "wb") as pipe:
-            pipe.write(answer)
-    finally:
-        os._exit(0)
+    return value
 
 
 def told(error: BaseException) -> tuple[str, str, Site | None]:

@@ -1,0 +1,109 @@
+"""`torchmedic plan SCRIPT`: the script runs up to its first training step; its next two are replayed without memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from torchmedic.console import emit, terminal_width, use_colour, write_output
+from torchmedic.model import Lang, Text
+from torchmedic.observed.plan import Card, NotReplayable, Plan, Step
+from torchmedic.planned import CAPABILITY, SECONDS, planned
+from torchmedic.planning.options import Options, options_of
+from torchmedic.planning.report import WIDTH, as_plain, render
+from torchmedic.planning.snapshot import snapshot
+from torchmedic.render import shown_path
+
+NO_STEP = Text(
+    en="the program ended before an optimizer had taken a step: there is nothing to plan",
+    ko="optimizer가 한 스텝도 진행하기 전에 프로그램이 끝났습니다. 예측할 것이 없습니다",
+)
+ENDED = "the loop ended before two more steps were made"
+
+
+class Wish(NamedTuple):
+    """The options of the command. `batch_size` None: as the program draws it."""
+
+    form: str = "text"
+    output: str | None = None
+    lang: Lang = "en"
+    card: Card | None = None
+    batch_size: int | None = None
+    search: bool = True
+    snapshot: str | None = None
+
+
+def run(words: Sequence[str], wish: Wish) -> int:
+    """2 if no training step was reached, or it can't be replayed; one sentence says why. Raises LaunchError for words
+    that name no program, and OptionError for settings of the allocator that PyTorch refuses."""
+    options = options_of(os.environ)
+    from torchmedic.probes import launch
+    from torchmedic.probes.planner.script import Capture, end_parent
+
+    program = launch.Program.parse(words)
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace")
+    os.dup2(2, 1)  # what the program prints is no part of the plan
+    cwd = os.getcwd()
+
+    def on_step(replay: Callable[[int | None], Step]) -> None:
+        status = _tell(replay, wish, options, out, cwd)
+        out.close()
+        end_parent(status)
+
+    capability = wish.card.capability if wish.card else CAPABILITY
+    capture = Capture(on_step, capability, SECONDS)
+    capture.install()
+    status = 0
+    try:
+        status = launch.run(program, lambda error: None)
+    finally:
+        if capture.child is not None:
+            capture.child.fail(NotReplayable(ENDED))
+    if status == 0:
+        emit(f"torchmedic: {NO_STEP.show(wish.lang)}\n", sys.stderr)
+    return status or 2
+
+
+def _tell(
+    replay: Callable[[int | None], Step], wish: Wish, options: Options, out: object, cwd: str
+) -> int:
+    kept: list[Step] = []
+
+    def replayed(size: int | None) -> Step:
+        step = replay(size)
+        kept[:] = kept or [step]
+        return step
+
+    try:
+        plan = planned(replayed, wish.batch_size, wish.card, options, wish.search)
+    except NotReplayable as error:
+        at = error.site.at if error.site else None
+        place = f" ({shown_path(at.path, cwd)}:{at.line})" if at else ""
+        emit(f"torchmedic: this step can't be replayed: {error.reason}{place}\n", sys.stderr)
+        return 2
+    try:
+        if wish.snapshot is not None:
+            limit = wish.card.usable if wish.card and not plan.fits else None
+            with open(os.path.join(cwd, wish.snapshot), "wb") as file:
+                file.write(snapshot(kept[0], limit, options))
+        text = _shown(plan, wish, kept[0], cwd, out)
+        if wish.output is None:
+            emit(text, out)
+        else:
+            write_output(wish.output, text, cwd)
+    except OSError as error:
+        emit(f"torchmedic: cannot write: {error}\n", sys.stderr)
+        return 2
+    return 0
+
+
+def _shown(plan: Plan, wish: Wish, step: Step, cwd: str, out: object) -> str:
+    if wish.form == "json":
+        return json.dumps(as_plain(plan, step, cwd), ensure_ascii=False, indent=2) + "\n"
+    if wish.output is not None:
+        return render(plan, wish.lang, WIDTH, False, cwd)
+    width = min(terminal_width(out), WIDTH)
+    return render(plan, wish.lang, width, use_colour(out), cwd)

@@ -1,0 +1,145 @@
+"""`torchmedic.plan`: what a training step would take on a card, and the largest batch that fits, without a card."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+from torchmedic.observed.plan import Card, Guess, NotReplayable, Plan, Step
+from torchmedic.planning.cards import card_of, with_memory
+from torchmedic.planning.largest import Tried, largest
+from torchmedic.planning.options import Options, options_of
+from torchmedic.planning.simulation import peak_of, simulate
+
+Loss = Callable[[Any, Any], Any]
+CAPABILITY = (8, 0)  # where no card is named
+SECONDS = 120.0  # for one replay
+SEARCHES = 16  # replays that look for the largest batch
+
+
+class MemoryPlan(Plan):
+    """A plan that shows itself: as text, and as HTML in a notebook. Sizes are bytes."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        from torchmedic.planning.report import WIDTH, render
+
+        return render(self, "en", WIDTH, False)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<pre>{escape(str(self))}</pre>"
+
+
+def plan(
+    model: Any,
+    optimizer: Any,
+    batch: Any,
+    loss: Loss | Sequence[Loss] | None = None,
+    *,
+    gpu: str | None = None,
+    memory: str | None = None,
+    batch_size: int | None = None,
+    autocast: Literal["bf16", "fp16"] | None = None,
+    search: bool = True,
+    seconds: float = SECONDS,
+) -> MemoryPlan:
+    """The peak of a training step in bytes, what holds it, and with a card the largest batch that fits.
+
+    `batch`: tensors in tuples, lists and dicts, of any size: `batch_size` sets another first size. `loss(model, batch)`
+    returns a scalar; a criterion (`nn.CrossEntropyLoss()`) stands for `criterion(model(x), y)` of a batch `(x, y)`, and
+    None for `model(**batch).loss`. Several optimizers take as many losses. `gpu`: "a100-40", or `memory`: "24GiB".
+    Nothing of the caller's changes, and nothing of the step's size is allocated: see docs/plan.md for what is exact.
+    `PYTORCH_CUDA_ALLOC_CONF` is followed. `seconds`: the most for one replay.
+
+    Raises NotReplayable for a step that can't be replayed, and ValueError for an unknown card, an impossible memory, or
+    settings of the allocator that PyTorch refuses.
+    """
+    from torchmedic.probes.planner import replay
+
+    if gpu is not None and memory is not None:
+        raise ValueError("give `gpu` or `memory`, not both")
+    card = card_of(gpu) if gpu is not None else with_memory(memory) if memory is not None else None
+    options = options_of(os.environ)
+    losses = [_loss(one) for one in loss] if isinstance(loss, (list, tuple)) else _loss(loss)
+
+    def replayed(size: int | None) -> Step:
+        return replay(
+            model,
+            optimizer,
+            batch,
+            losses,
+            batch_size=size,
+            capability=card.capability if card else CAPABILITY,
+            autocast=autocast,
+            seconds=seconds,
+        )
+
+    return planned(replayed, batch_size, card, options, search)
+
+
+def planned(
+    replayed: Callable[[int | None], Step],
+    batch_size: int | None,
+    card: Card | None,
+    options: Options,
+    search: bool = True,
+) -> MemoryPlan:
+    """Of any step that can be replayed with a batch size. `search`: for the largest batch, if there is a card."""
+    step = replayed(batch_size)
+    whole = simulate(step, options=options)
+    peak = peak_of(step, whole, options)
+    limited = simulate(step, card.usable, options) if card else whole
+    found = None
+    errors: list[str] = []
+    size = step.batch_size
+    if card is not None and search and size is not None:
+
+        def attempt(batch: int) -> Tried:
+            tried = step if batch == size else replayed(batch)
+            fits = simulate(tried, card.usable, options).fits
+            return Tried(fits, simulate(tried, options=options).allocated)
+
+        try:
+            found = largest(attempt, card.usable, size, replays=SEARCHES)
+        except NotReplayable as error:
+            errors.append(f"the largest batch was not found: {error.reason}")
+    notes = [*step.not_modelled, *map(_told, step.guesses)]
+    notes += [f"{setting} is not simulated" for setting in options.not_modelled]
+    if not step.is_complete:
+        notes.append("the optimizer did not step in each iteration: a lower bound")
+    return MemoryPlan(
+        card,
+        size,
+        whole.allocated,
+        whole.reserved,
+        limited.fits,
+        peak.by_category if peak else (),
+        peak.by_module if peak else (),
+        peak.moment if peak else None,
+        found,
+        notes=tuple(notes),
+        errors=tuple(errors),
+    )
+
+
+def _loss(given: Any) -> Loss:
+    if given is None:
+        return lambda model, batch: model(**batch).loss
+    nn: Any = sys.modules["torch"].nn
+    if isinstance(given, nn.Module) or getattr(given, "__module__", "") == "torch.nn.functional":
+        return lambda model, batch: given(model(batch[0]), batch[1])
+    if not callable(given):
+        raise ValueError(f"`loss` must be callable, not {type(given).__name__}")
+    return given  # type: ignore[no-any-return]
+
+
+def _told(guess: Guess) -> str:
+    at = f" ({os.path.basename(guess.site.at.path)}:{guess.site.at.line})" if guess.site else ""
+    return f"{guess.times} answers that depend on values were assumed: {guess.kind}{at}"

@@ -1,0 +1,270 @@
+"""A script's own training loop, replayed: its first step runs for real, then a forked child goes on without memory.
+
+The child comes into being where the loop draws its second batch. It swaps models and optimizers for twins on the pretend
+card and gets batches without memory, of the size asked for, from the program's own loader; so what the loop keeps alive
+(`loss`, `output`, lists) is kept as in the program. After two steps it tells its events, and ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from torchmedic.observed.plan import NotReplayable, Step
+from torchmedic.probes.planner.card import CUDA
+from torchmedic.probes.planner.child import Child, forked
+from torchmedic.probes.planner.stage import Stage, stage
+from torchmedic.probes.planner.twins import batch_like, batch_size_of, tensors_of
+from torchmedic.probes.splice import spliced
+
+ITERATIONS = 2
+MOST_BATCHES = 256  # of a replay: an accumulation longer than half of this is not seen to its end
+
+
+class Capture:
+    """Watches the script until its first step is over. `on_step` is called then, once, inside of the loop, with a function that
+    replays the loop with a batch size (None: as it is)."""
+
+    def __init__(
+        self,
+        on_step: Callable[[Callable[[int | None], Step]], None],
+        capability: tuple[int, int],
+        seconds: float,
+    ) -> None:
+        self._on_step = on_step
+        self._capability = capability
+        self._seconds = seconds
+        self._roots: dict[int, weakref.ref[Any]] = {}
+        self._optimizers: dict[int, weakref.ref[Any]] = {}
+        self._depth = 0
+        self._is_over = False
+        self._has_loader = False
+        self._hooks: list[Any] = []
+        self._replay: _Replay | None = None
+
+    def install(self) -> None:
+        """torch is loaded."""
+        from torch.nn.modules import module
+        from torch.optim import optimizer
+        from torch.utils.data import dataloader
+
+        self._hooks = [
+            module.register_module_forward_pre_hook(self._enter),
+            module.register_module_forward_hook(self._leave, always_call=True),
+            optimizer.register_optimizer_step_post_hook(self._stepped),
+        ]
+        draw: Any = dataloader._BaseDataLoaderIter.__next__
+        draw = getattr(draw, "__wrapped__", draw)
+        names = draw.__globals__
+        names["_torchmedic_drawn"] = self._drawn
+        draw.__code__ = spliced(draw, "True", "None", "_torchmedic_drawn")
+
+    @property
+    def child(self) -> Child | None:
+        """This process is a replay, which owes an answer."""
+        return self._replay.child if self._replay is not None else None
+
+    def _enter(self, module: Any, arguments: Any) -> None:
+        if not self._depth and torch.is_grad_enabled():
+            self._roots[id(module)] = weakref.ref(module)
+        self._depth += 1
+
+    def _leave(self, module: Any, arguments: Any, output: Any) -> None:
+        self._depth = max(self._depth - 1, 0)
+
+    def _stepped(self, optimizer: Any, *arguments: Any) -> None:
+        if self._replay is not None:
+            return
+        self._optimizers[id(optimizer)] = weakref.ref(optimizer)
+        if not self._has_loader and not self._is_over:
+            self._reached(None)  # a loop without a loader makes its own batches: of their real size
+
+    def _drawn(self, data: Any) -> Any:
+        self._has_loader = True
+        if self._optimizers and not self._is_over and torch.is_grad_enabled():
+            return self._reached(data)
+        return data
+
+    def _reached(self, data: Any) -> Any:
+        """In the parent this ends with the real batch; in a child with the first of the replayed ones."""
+        self._is_over = True
+        for hook in self._hooks:
+            hook.remove()
+        begun: list[_Replay] = []
+
+        def replay(size: int | None) -> Step:
+            found = forked(self._seconds)
+            if isinstance(found, Child):
+                begun.append(_Replay(found, self._alive(), data, size, self._capability))
+                raise _Begun
+            return found  # type: ignore[no-any-return]
+
+        try:
+            self._on_step(replay)
+        except _Begun:
+            self._replay = begun[0]
+            sys.excepthook = lambda kind, error, at: begun[0].child.fail(error)
+            return self._replay.begin()
+        return data
+
+    def _alive(self) -> tuple[list[Any], list[Any]]:
+        roots = [m for ref in self._roots.values() if (m := ref()) is not None]
+        optimizers = [o for ref in self._optimizers.values() if (o := ref()) is not None]
+        return roots, optimizers
+
+
+class _Begun(BaseException):
+    """In a child: back to the loop."""
+
+
+class _Replay:
+    """In the child."""
+
+    def __init__(
+        self,
+        child: Child,
+        alive: tuple[list[Any], list[Any]],
+        data: Any,
+        size: int | None,
+        capability: tuple[int, int],
+    ) -> None:
+        self.child = child
+        self._models, self._optimizers = alive
+        self._data, self._size, self._capability = data, size, capability
+        self._started = time.perf_counter()
+        self._steps = dict.fromkeys(map(id, self._optimizers), 0)
+        self._batches = 0
+        self._stack = contextlib.ExitStack()
+        self._stage: Stage
+
+    def begin(self) -> Any:
+        try:
+            return self._begin()
+        except BaseException as error:
+            self.child.fail(error)
+
+    def _begin(self) -> Any:
+        if any(isinstance(one, torch.optim.LBFGS) for one in self._optimizers):
+            raise NotReplayable("LBFGS asks for the loss as often as values want it")
+        here = self._stage = self._stack.enter_context(stage("cuda", self._capability))
+        self._stack.enter_context(_OnCard())
+        _autocast_on_card()
+        for model in self._models:
+            here.twins.take_model(model)
+            here.places.follow(model)
+        for optimizer in self._optimizers:
+            here.twins.take_optimizer(optimizer)
+            optimizer.register_step_pre_hook(self._step_begins)
+            optimizer.register_step_post_hook(self._step_ends)
+        iterator: Any = torch.utils.data.dataloader._BaseDataLoaderIter
+        iterator.__next__ = lambda loader: self._batch()  # its workers are the parent's
+        for owner, name in ((torch.Tensor, "backward"), (torch.autograd, "backward")):
+            setattr(owner, name, self._in_backward(getattr(owner, name)))
+        return self._next()
+
+    def _batch(self) -> Any:
+        try:
+            return self._next()
+        except BaseException as error:
+            self.child.fail(error)
+
+    def _next(self) -> Any:
+        here = self._stage
+        self._batches += 1
+        if min(self._steps.values(), default=0) >= ITERATIONS:
+            self._finish(is_complete=True)
+        if self._batches > MOST_BATCHES:
+            self._finish(is_complete=False)
+        here.ledger.step = 1 + min(self._steps.values(), default=0)
+        here.ledger.phase = "data"
+        data = batch_like(self._data, here.twins.device, self._size)
+        here.ledger.owns(tensors_of(data), "batch")
+        here.ledger.phase = "forward"
+        return data
+
+    def _in_backward(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def backward(*arguments: Any, **keywords: Any) -> Any:
+            ledger = self._stage.ledger
+            before, ledger.phase = ledger.phase, "backward"
+            try:
+                return function(*arguments, **keywords)
+            finally:
+                ledger.phase = before
+
+        return backward
+
+    def _step_begins(self, *arguments: Any) -> None:
+        self._stage.ledger.phase, self._stage.answers.is_own = "optimizer", True
+
+    def _step_ends(self, optimizer: Any, *arguments: Any) -> None:
+        here = self._stage
+        here.twins.note_state(optimizer)
+        here.ledger.phase, here.answers.is_own = "forward", False
+        self._steps[id(optimizer)] = self._steps.get(id(optimizer), 0) + 1
+        is_over = min(self._steps.values()) >= ITERATIONS
+        if is_over and self._data is None:
+            self._finish(is_complete=True)
+        if is_over and max(self._steps.values()) > MOST_BATCHES:
+            self._finish(is_complete=False)
+
+    def _finish(self, is_complete: bool) -> None:
+        here = self._stage
+        events = here.ledger.close()
+        self._stack.close()
+        self.child.answer(
+            Step(
+                events,
+                device="cuda",
+                batch_size=self._size or batch_size_of(self._data),
+                iterations=ITERATIONS,
+                guesses=here.answers.guesses(),
+                not_modelled=here.not_modelled(),
+                is_complete=is_complete,
+                capability=self._capability,
+                seconds=time.perf_counter() - self._started,
+            )
+        )
+
+
+class _OnCard(TorchFunctionMode):  # type: ignore[misc]
+    """The script chose the CPU, because this machine has no card: what it puts there is meant for the card."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        args = tuple(CUDA if _is_cpu(value) else value for value in args)
+        kwargs = {name: CUDA if _is_cpu(value) else value for name, value in (kwargs or {}).items()}
+        return func(*args, **kwargs)
+
+
+def _autocast_on_card() -> None:
+    """`torch.autocast("cpu")` is the card's too. For good: this is a child."""
+    kind: Any = torch.amp.autocast_mode.autocast
+    made = kind.__init__
+
+    def __init__(self: Any, device_type: str, *arguments: Any, **keywords: Any) -> None:
+        made(self, "cuda" if device_type == "cpu" else device_type, *arguments, **keywords)
+
+    kind.__init__ = __init__
+
+
+def _is_cpu(value: Any) -> bool:
+    if isinstance(value, str):
+        return value == "cpu"
+    return isinstance(value, torch.device) and value.type == "cpu"
+
+
+def end_parent(status: int = 0) -> None:
+    """The plan is told; the script isn't needed any more."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    os._exit(status)
