@@ -137,6 +137,60 @@ def test_a_dict_for_a_model_that_computes_its_loss():
     assert torchmedic.plan(model, optimizer, {"x": x, "labels": labels}).allocated > 0
 
 
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.LayerNorm(32)
+        self.inner = nn.Sequential(nn.Linear(32, 128), nn.GELU(), nn.Linear(128, 32))
+
+    def forward(self, x):
+        return x + self.inner(self.norm(x))
+
+
+@pytest.fixture
+def deep():
+    model = nn.Sequential(*(Block() for _ in range(6)), nn.Linear(32, 4))
+    model = nn.Sequential(nn.Sequential(*list(model)[:-1]), model[-1])
+    return model, torch.optim.AdamW(model.parameters())
+
+
+def test_remedies_are_steps_of_their_own(deep):
+    import torchmedic
+
+    found = torchmedic.plan(
+        *deep, batch(), nn.CrossEntropyLoss(), batch_size=1 << 14, remedies=True
+    )
+    saved = {(r.name, r.detail): r.saved for r in found.remedies}
+    assert all(r.saved == found.allocated - r.allocated for r in found.remedies)
+    assert list(saved.values()) == sorted(saved.values(), reverse=True)
+    parts = [saved["accumulate", str(n)] for n in (2, 4, 8)]
+    assert 0 < parts[0] < parts[1] < parts[2] < found.allocated
+    assert saved["checkpoint", "6"] > found.allocated // 3
+    assert saved["bf16", ""] > found.allocated // 4
+    assert "checkpoint 6 repeated blocks" in str(found) and "fused=True" not in str(found)
+    assert not hasattr(deep[0][0][0].forward, "func"), "the caller's model is as it was"
+
+
+def test_remedies_name_batch_norm():
+    import torchmedic
+
+    model = nn.Sequential(nn.Linear(32, 64), nn.BatchNorm1d(64), nn.ReLU(), nn.Linear(64, 4))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    found = torchmedic.plan(
+        model, optimizer, batch(), nn.CrossEntropyLoss(), batch_size=1 << 14, remedies=True
+    )
+    assert "batch norm then sees the parts" in str(found)
+    assert "SGD" not in str(found), "it is that already"
+
+
+def test_remedies_of_several_optimizers_are_refused(net):
+    import torchmedic
+
+    loss = nn.CrossEntropyLoss()
+    with pytest.raises(ValueError, match="one optimizer"):
+        torchmedic.plan(net[0], [net[1]] * 2, batch(), [loss] * 2, remedies=True)
+
+
 @pytest.mark.parametrize(
     "options, said",
     [

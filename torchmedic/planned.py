@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Literal
 
-from torchmedic.observed.plan import Card, Guess, NotReplayable, Plan, Step
+from torchmedic.observed.plan import Card, Guess, NotReplayable, Plan, Remedy, Step
 from torchmedic.planning.cards import card_of, with_memory
 from torchmedic.planning.largest import Tried, largest
 from torchmedic.planning.options import Options, options_of
 from torchmedic.planning.simulation import peak_of, simulate
+
+if TYPE_CHECKING:
+    from torchmedic.probes.planner.remedies import Change
 
 Loss = Callable[[Any, Any], Any]
 CAPABILITY = (8, 0)  # where no card is named
@@ -48,6 +52,7 @@ def plan(
     batch_size: int | None = None,
     autocast: Literal["bf16", "fp16"] | None = None,
     search: bool = True,
+    remedies: bool = False,
     seconds: float = SECONDS,
 ) -> MemoryPlan:
     """The peak of a training step in bytes, what holds it, and with a card the largest batch that fits.
@@ -56,7 +61,8 @@ def plan(
     returns a scalar; a criterion (`nn.CrossEntropyLoss()`) stands for `criterion(model(x), y)` of a batch `(x, y)`, and
     None for `model(**batch).loss`. Several optimizers take as many losses. `gpu`: "a100-40", or `memory`: "24GiB".
     Nothing of the caller's changes, and nothing of the step's size is allocated: see docs/plan.md for what is exact.
-    `PYTORCH_CUDA_ALLOC_CONF` is followed. `seconds`: the most for one replay.
+    `PYTORCH_CUDA_ALLOC_CONF` is followed. `remedies`: what accumulation, autocast, checkpointing and other optimizers
+    would save for this very step, each replayed. `seconds`: the most for one replay.
 
     Raises NotReplayable for a step that can't be replayed, and ValueError for an unknown card, an impossible memory, or
     settings of the allocator that PyTorch refuses.
@@ -81,7 +87,23 @@ def plan(
             seconds=seconds,
         )
 
-    return planned(replayed, batch_size, card, options, search)
+    tried: Iterable[Change] = ()
+    if remedies:
+        if isinstance(losses, list) or isinstance(optimizer, (list, tuple)):
+            raise ValueError("remedies are tried for one optimizer and one loss")
+        from torchmedic.probes.planner.remedies import changes
+
+        tried = changes(
+            model,
+            optimizer,
+            batch,
+            losses,
+            batch_size=batch_size,
+            capability=card.capability if card else CAPABILITY,
+            autocast=autocast,
+            seconds=seconds,
+        )
+    return planned(replayed, batch_size, card, options, search, tried)
 
 
 def planned(
@@ -90,8 +112,12 @@ def planned(
     card: Card | None,
     options: Options,
     search: bool = True,
+    changes: Iterable[Change] = (),
 ) -> MemoryPlan:
-    """Of any step that can be replayed with a batch size. `search`: for the largest batch, if there is a card."""
+    """Of any step that can be replayed with a batch size. `search`: for the largest batch, if there is a card.
+
+    `changes` are replayed too; what can't be is left out.
+    """
     step = replayed(batch_size)
     whole = simulate(step, options=options)
     peak = peak_of(step, whole, options)
@@ -124,9 +150,21 @@ def planned(
         peak.by_module if peak else (),
         peak.moment if peak else None,
         found,
+        _remedies(changes, whole.allocated, options),
         notes=tuple(notes),
         errors=tuple(errors),
     )
+
+
+def _remedies(changes: Iterable[Change], before: int, options: Options) -> tuple[Remedy, ...]:
+    """The greatest saving first."""
+    found = []
+    for change in changes:
+        with suppress(NotReplayable):
+            after = simulate(change.replayed(), options=options)
+            saved = before - after.allocated
+            found.append(Remedy(change.name, after.allocated, after.reserved, saved, change.detail))
+    return tuple(sorted(found, key=lambda remedy: -remedy.saved))
 
 
 def _loss(given: Any) -> Loss:

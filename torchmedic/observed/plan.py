@@ -125,13 +125,17 @@ class Largest(NamedTuple):
 
 
 class Remedy(NamedTuple):
-    """A change of the step, simulated. `saved`: bytes of the allocated peak, negative if it costs."""
+    """A change of the step, simulated. `saved`: bytes of the allocated peak, negative if it costs.
+
+    `name` and `detail`: "accumulate" and "accumulate with batch norm" (in so many parts), "bf16", "fp16", "checkpoint" (so
+    many blocks), "fused", "not foreach", "plain SGD".
+    """
 
     name: str
     allocated: int
     reserved: int
     saved: int
-    note: str = ""
+    detail: str = ""
 
 
 class Plan(NamedTuple):

@@ -42,6 +42,31 @@ _NONE = Text("not even one sample fits", "샘플 하나도 들어가지 않습�
 _PEAK = Text("At the peak: step {step}, {phase}", "최대 시점: {step}번째 스텝, {phase}")
 _MODULES = Text("By module", "모듈별")
 _ROOT = Text("(outside of modules)", "(모듈 밖)")
+_REMEDIES = Text(
+    "What would save memory, each simulated:", "메모리를 줄이는 방법(각각 시뮬레이션):"
+)
+_NO_REMEDY = Text(
+    "nothing that was tried saves memory here", "시도한 방법 가운데 줄어드는 것이 없습니다"
+)
+REMEDIES: dict[str, Text] = {
+    "accumulate": Text(
+        "gradients of {detail} parts of the batch, summed",
+        "배치를 {detail}개로 나눠 그래디언트 누적",
+    ),
+    "accumulate with batch norm": Text(
+        en="gradients of {detail} parts of the batch, summed; batch norm then sees the parts",
+        ko="배치를 {detail}개로 나눠 그래디언트 누적. batch norm은 나뉜 배치를 봅니다",
+    ),
+    "bf16": Text("torch.autocast in bfloat16", "bfloat16 torch.autocast"),
+    "fp16": Text("torch.autocast in float16, GradScaler", "float16 torch.autocast와 GradScaler"),
+    "checkpoint": Text(
+        en="checkpoint {detail} repeated blocks (their forward pass runs twice)",
+        ko="반복되는 블록 {detail}개를 checkpoint(forward를 두 번 실행)",
+    ),
+    "fused": Text("the optimizer with fused=True", "fused=True 옵션의 optimizer"),
+    "not foreach": Text("the optimizer with foreach=False", "foreach=False 옵션의 optimizer"),
+    "plain SGD": Text("SGD without momentum", "momentum 없는 SGD"),
+}
 _NOTES = Text("Not in these figures, or assumed:", "이 수치에 없거나 가정한 것:")
 _UNTRIED = Text(
     en="Predicted, not measured; for figures of a GPU the error is not known yet (docs/plan.md).",
@@ -81,6 +106,8 @@ def render(plan: Plan, lang: Lang, width: int, colour: bool, cwd: str | None = N
             *_bars(modules[:MOST_MODULES], plan.allocated),
         ]
     out += [""]
+    if plan.remedies:
+        out += [*_remedies(plan, lang, paint), ""]
     if plan.notes or plan.errors:
         out.append(_NOTES.show(lang))
         for note in (*plan.errors, *plan.notes):
@@ -120,6 +147,17 @@ def _moment(moment: Moment, lang: Lang, cwd: str | None) -> str:
     return ", ".join([said, *filter(None, parts)])
 
 
+def _remedies(plan: Plan, lang: Lang, paint: Paint) -> list[str]:
+    helpful = [remedy for remedy in plan.remedies if remedy.saved > 0]
+    if not helpful:
+        return [_NO_REMEDY.show(lang)]
+    rows = [
+        f"  {'−' + amount(one.saved):>11}  {REMEDIES[one.name].fill(detail=one.detail).show(lang)}"
+        for one in helpful
+    ]
+    return [paint("strong", _REMEDIES.show(lang)), *rows]
+
+
 def _bars(rows: list[tuple[str, int]], whole: int) -> list[str]:
     room = max((cells(label) for label, _ in rows), default=0)
     return [
@@ -143,6 +181,7 @@ def as_plain(plan: Plan, step: Step, cwd: str | None = None) -> dict[str, Any]:
         "by_module": {share.module: share.size for share in plan.by_module},
         "peak": moment and {**moment._asdict(), "site": _place(moment.site, cwd)},
         "largest": found and found._asdict(),
+        "remedies": [remedy._asdict() for remedy in plan.remedies],
         "notes": [*plan.errors, *plan.notes],
         "timeline": [{**event._asdict(), "site": _place(event.site, cwd)} for event in step.events],
     }
