@@ -141,6 +141,43 @@ def test_a_loop_that_makes_its_own_batches(tmp_path):
     assert found["by_category"]["activations"] > 4096 * 512
 
 
+def test_a_loader_for_validation_alone(tmp_path):
+    program = """
+    with torch.no_grad():
+        for x, y in DataLoader(data, 64):
+            model(x)
+    x, y = torch.randn(4096, 64), torch.randint(10, (4096,))
+    for step in range(100):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(x), y).backward()
+        optimizer.step()
+    """
+    found = figures(tmp_path, program)
+    assert found["batch_size"] is None
+    assert found["by_category"]["activations"] > 4096 * 512
+
+
+def test_a_teacher_is_on_the_card_too(tmp_path):
+    program = """
+    teacher = nn.Sequential(nn.Linear(64, 2048), nn.ReLU(), nn.Linear(2048, 10))
+    for x, _ in DataLoader(data, 32):
+        with torch.no_grad():
+            wanted = teacher(x)
+        optimizer.zero_grad()
+        nn.functional.mse_loss(model(x), wanted).backward()
+        optimizer.step()
+    """
+    held = figures(tmp_path, program)["by_category"]
+    assert held["parameters"] >= WEIGHTS + 4 * (64 * 2048 + 2048 * 10)
+
+
+def test_a_compiled_model_is_planned_as_it_is_written(tmp_path):
+    compiled = "model = torch.compile(model, backend=\"eager\")\n" + looped()
+    found = figures(tmp_path, compiled)
+    assert any("ompile" in note for note in found["notes"])
+    assert found["by_category"]["parameters"] >= WEIGHTS
+
+
 def test_two_models_take_turns(tmp_path):
     program = """
     critic = nn.Sequential(nn.Linear(10, 256), nn.ReLU(), nn.Linear(256, 1))

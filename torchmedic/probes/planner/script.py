@@ -22,10 +22,12 @@ from torchmedic.observed.plan import NotReplayable, Step
 from torchmedic.probes.planner.card import CUDA
 from torchmedic.probes.planner.child import Child, forked
 from torchmedic.probes.planner.stage import Stage, stage
+from torchmedic.probes.planner.step import is_compiled
 from torchmedic.probes.planner.twins import batch_like, batch_size_of, tensors_of
 from torchmedic.probes.splice import spliced
 
 ITERATIONS = 2
+WITHOUT_DRAW = 16  # steps on one batch of a loader, after which the loop is taken to make its own
 MOST_BATCHES = 256  # of a replay: an accumulation longer than half of this is not seen to its end
 
 
@@ -46,7 +48,10 @@ class Capture:
         self._optimizers: dict[int, weakref.ref[Any]] = {}
         self._depth = 0
         self._is_over = False
-        self._has_loader = False
+        self._draws = 0  # batches of any loader
+        self._steps: dict[
+            int, tuple[int, int]
+        ] = {}  # of an optimizer: draws, and steps since the last one
         self._hooks: list[Any] = []
         self._replay: _Replay | None = None
 
@@ -73,7 +78,7 @@ class Capture:
         return self._replay.child if self._replay is not None else None
 
     def _enter(self, module: Any, arguments: Any) -> None:
-        if not self._depth and torch.is_grad_enabled():
+        if not self._depth:
             self._roots[id(module)] = weakref.ref(module)
         self._depth += 1
 
@@ -84,11 +89,14 @@ class Capture:
         if self._replay is not None:
             return
         self._optimizers[id(optimizer)] = weakref.ref(optimizer)
-        if not self._has_loader and not self._is_over:
-            self._reached(None)  # a loop without a loader makes its own batches: of their real size
+        draws, steps = self._steps.get(id(optimizer), (-1, 0))
+        steps = steps + 1 if draws == self._draws else 1
+        self._steps[id(optimizer)] = self._draws, steps
+        if steps > (WITHOUT_DRAW if self._draws else 1) and not self._is_over:
+            self._reached(None)  # the loop makes its own batches: they have their real size
 
     def _drawn(self, data: Any) -> Any:
-        self._has_loader = True
+        self._draws += 1
         if self._optimizers and not self._is_over and torch.is_grad_enabled():
             return self._reached(data)
         return data
@@ -160,6 +168,8 @@ class _Replay:
         for model in self._models:
             here.twins.take_model(model)
             here.places.follow(model)
+            if any(map(is_compiled, model.modules())):
+                here.missing.add("compiled")
         for optimizer in self._optimizers:
             here.twins.take_optimizer(optimizer)
             optimizer.register_step_pre_hook(self._step_begins)

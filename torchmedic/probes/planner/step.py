@@ -119,7 +119,7 @@ def _prepared(model: Any, missing: set[str]) -> Any:
     for module in model.modules():
         if isinstance(module, torch.jit.ScriptModule):
             raise NotReplayable("a scripted module can't be replayed: its Python code is gone")
-        if _is_compiled(module):
+        if is_compiled(module):
             missing.add("compiled")
     return model
 
@@ -191,7 +191,7 @@ def _forward(job: Job, here: Stage, loss: Loss, data: Any) -> Any:
         return value / job.accumulate if job.accumulate > 1 else value
 
 
-def _is_compiled(module: Any) -> bool:
+def is_compiled(module: Any) -> bool:
     kind = type(module)
     is_wrapper = kind.__name__ == "OptimizedModule" and kind.__module__.startswith("torch._dynamo")
     return is_wrapper or getattr(module, "_compiled_call_impl", None) is not None
