@@ -172,10 +172,76 @@ def test_a_teacher_is_on_the_card_too(tmp_path):
 
 
 def test_a_compiled_model_is_planned_as_it_is_written(tmp_path):
-    compiled = "model = torch.compile(model, backend=\"eager\")\n" + looped()
+    compiled = 'model = torch.compile(model, backend="eager")\n' + looped()
     found = figures(tmp_path, compiled)
     assert any("ompile" in note for note in found["notes"])
     assert found["by_category"]["parameters"] >= WEIGHTS
+
+
+def test_checkpointed_blocks_count_once(tmp_path):
+    """The first, real step calls them again while the gradients are computed: they are parts of the model all the same."""
+    program = """
+    from torch.utils.checkpoint import checkpoint
+
+    class Deep(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.blocks = nn.ModuleList(nn.Sequential(nn.Linear(64, 64), nn.ReLU()) for _ in range(6))
+            self.head = nn.Linear(64, 10)
+
+        def forward(self, x):
+            for block in self.blocks:
+                x = checkpoint(block, x, use_reentrant=False)
+            return self.head(x)
+
+    model = Deep().to(device)
+    optimizer = torch.optim.Adam(model.parameters())
+    """
+    held = figures(tmp_path, dedent(program) + looped())["by_category"]
+    weights = 4 * (6 * (64 * 64 + 64) + 64 * 10 + 10)
+    assert weights <= held["parameters"] <= weights + 14 * 512
+    assert 2 * weights <= held["optimizer state"] <= 2 * weights + 28 * 512
+
+
+def test_an_average_of_the_weights_is_followed(tmp_path):
+    program = """
+    import copy
+    average = copy.deepcopy(model)
+    for x, y in DataLoader(data, 32):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(x.to(device)), y.to(device)).backward()
+        optimizer.step()
+        with torch.no_grad():
+            for old, new in zip(average.parameters(), model.parameters()):
+                old.mul_(0.9).add_(new, alpha=0.1)
+    """
+    found = figures(tmp_path, program)
+    assert found["by_category"]["buffers"] >= WEIGHTS
+
+
+def test_tensors_made_without_a_device(tmp_path):
+    program = """
+    for x, y in DataLoader(data, 32):
+        noise = torch.randn(len(x), 64)
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(x + noise), y).backward()
+        optimizer.step()
+    """
+    held = figures(tmp_path, program)["by_category"]
+    assert 2 * WEIGHTS <= held["optimizer state"] <= 2 * WEIGHTS + 8 * 512, "Adam counts on the CPU"
+
+
+def test_numbers_of_the_real_step_stay_what_they_were(tmp_path):
+    program = """
+    x, y = torch.randn(256, 64), torch.randint(10, (256,))
+    for step in range(20):
+        loss = nn.functional.cross_entropy(model(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        print(step, loss.item())
+    """
+    assert figures(tmp_path, program)["by_category"]["activations"] >= 256 * 512
 
 
 def test_two_models_take_turns(tmp_path):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -136,7 +137,7 @@ def planned(
             found = largest(attempt, card.usable, size, replays=SEARCHES)
         except NotReplayable as error:
             errors.append(f"the largest batch was not found: {error.reason}")
-    notes = [*step.not_modelled, *map(_told, step.guesses)]
+    notes = [*step.not_modelled, *_guessed(step.guesses)]
     notes += [f"{setting} is not simulated" for setting in options.not_modelled]
     if not step.is_complete:
         notes.append("the optimizer did not step in each iteration: a lower bound")
@@ -178,6 +179,12 @@ def _loss(given: Any) -> Loss:
     return given  # type: ignore[no-any-return]
 
 
-def _told(guess: Guess) -> str:
-    at = f" ({os.path.basename(guess.site.at.path)}:{guess.site.at.line})" if guess.site else ""
-    return f"{guess.times} answers that depend on values were assumed: {guess.kind}{at}"
+def _guessed(guesses: Iterable[Guess]) -> Iterator[str]:
+    """One sentence for each kind and line."""
+    times: Counter[tuple[str, str]] = Counter()
+    for guess in guesses:
+        at = guess.site.at if guess.site else None
+        place = f" ({os.path.basename(at.path)}:{at.line})" if at else ""
+        times[guess.kind, place] += guess.times
+    for (kind, place), count in times.items():
+        yield f"{count} answers that depend on values were assumed: {kind}{place}"

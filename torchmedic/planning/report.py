@@ -40,6 +40,7 @@ _LARGEST = Text(
 _AT_LEAST = Text("batches up to {fits} fit", "배치 {fits}개까지 들어갑니다")
 _NONE = Text("not even one sample fits", "샘플 하나도 들어가지 않습니다")
 _PEAK = Text("At the peak: step {step}, {phase}", "최대 시점: {step}번째 스텝, {phase}")
+_IN = Text("in module {module}", "{module} 모듈")
 _MODULES = Text("By module", "모듈별")
 _ROOT = Text("(outside of modules)", "(모듈 밖)")
 _REMEDIES = Text(
@@ -140,7 +141,8 @@ def _head(plan: Plan, lang: Lang, paint: Paint) -> list[str]:
 
 def _moment(moment: Moment, lang: Lang, cwd: str | None) -> str:
     said = _PEAK.fill(step=moment.step, phase=moment.phase).show(lang)
-    parts = [clean_line(moment.module), moment.operation]
+    module = _IN.fill(module=clean_line(moment.module)).show(lang) if moment.module else ""
+    parts = [module, moment.operation]
     if moment.site is not None:
         at = moment.site.at
         parts.append(f"{clean_line(shown_path(at.path, cwd))}:{at.line}")

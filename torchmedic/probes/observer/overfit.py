@@ -87,7 +87,7 @@ def _experiment(
     if size * 4 > MOST_BYTES:
         return OverfitRun(why="too-large", by=by)
     name = type(optimizer).__name__
-    rates = tuple(float(group["lr"]) for group in optimizer.param_groups if "lr" in group)
+    rates = tuple(map(_rate, (group for group in optimizer.param_groups if "lr" in group)))
     try:
         with undisturbed():
             own = _trained(root, loss, steps, lambda memo: _like(optimizer, memo))
@@ -139,11 +139,18 @@ def _trained(root: Any, loss: Any, steps: int, made: Any) -> tuple[float, ...]:
     return tuple(losses)
 
 
+def _rate(group: Mapping[str, Any]) -> float:
+    """Without what a scheduler has made of it by now: a warm-up begins at 0."""
+    return float(group.get("initial_lr", group["lr"]))
+
+
 def _like(optimizer: Any, memo: Mapping[int, Any]) -> Any:
-    groups = [
-        {**group, "params": [memo[id(p)] for p in group["params"] if id(p) in memo]}
-        for group in optimizer.param_groups
-    ]
+    groups = []
+    for group in optimizer.param_groups:
+        own = {**group, "params": [memo[id(p)] for p in group["params"] if id(p) in memo]}
+        if "lr" in group:
+            own["lr"] = _rate(group)
+        groups.append(own)
     return type(optimizer)([group for group in groups if group["params"]])
 
 

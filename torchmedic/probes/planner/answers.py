@@ -10,11 +10,13 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch.utils import _python_dispatch as python_dispatch
 
 from torchmedic.observed.plan import Guess
 from torchmedic.probes.observer.stack import Call
 from torchmedic.probes.planner.places import Places
 
+_disable_current_modes: Any = python_dispatch._disable_current_modes
 MASKS = (torch.bool, torch.uint8)
 
 
@@ -55,8 +57,9 @@ class Answers:
         known = getattr(tensor, "constant", None)
         if known is not None:
             return known.item()
-        if not isinstance(tensor, torch._subclasses.FakeTensor):
-            return NotImplemented
+        if not isinstance(tensor, torch._subclasses.FakeTensor):  # of a step that was real
+            with _disable_current_modes():
+                return tensor.item()
         self.count("item")
         if tensor.dtype is torch.bool:
             return False

@@ -24,7 +24,7 @@ NOT_MODELLED = {
     "sparse": "sparse gradients count as nothing: sparse tensors without memory have no rows",
     "wrapper": "one card is planned, without `DataParallel`'s copies or the buckets of "
     "`DistributedDataParallel`, which are one more copy of the gradients",
-    "stranger": "tensors that `loss` brings along and that are on the CPU count as being on the card",
+    "stranger": "tensors of the program that are on the CPU and meet those of the card count as being there",
     "recurrent": "the reserve space of cuDNN's recurrent layers is an estimate (30 % either way)",
 }
 

@@ -19,6 +19,7 @@ from torchmedic.probes.planner.places import NOWHERE, Place, Places, in_backward
 
 Answer = Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]  # NotImplemented: no answer
 Hidden = Callable[[Any, tuple[Any, ...], dict[str, Any], Any], None]
+_REAL = (torch.Tensor, torch.nn.Parameter)
 _COPIES = (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default)
 
 
@@ -82,10 +83,17 @@ class Ledger(TorchDispatchMode):  # type: ignore[misc]
         return output
 
     def _adopted(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        if not any(type(value) is torch.Tensor for value in args):
-            return args
+        """Real tensors among the arguments, and in their lists, become what `adopt` says."""
         adopt: Any = self.adopt
-        return tuple(adopt(value) if type(value) is torch.Tensor else value for value in args)
+
+        def taken(value: Any) -> Any:
+            if type(value) in _REAL:
+                return adopt(value)
+            if type(value) in (list, tuple) and any(type(one) in _REAL for one in value):
+                return type(value)(map(taken, value))
+            return value
+
+        return tuple(map(taken, args))
 
     def owns(self, tensors: Iterable[Any], category: Category) -> None:
         """Tells what these tensors are. Those of unknown storages are noted as taken now."""

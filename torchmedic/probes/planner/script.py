@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from torch.overrides import TorchFunctionMode
+from torch.utils._device import _device_constructors
 
 from torchmedic.observed.plan import NotReplayable, Step
 from torchmedic.probes.planner.card import CUDA
@@ -150,6 +151,7 @@ class _Replay:
         self._started = time.perf_counter()
         self._steps = dict.fromkeys(map(id, self._optimizers), 0)
         self._batches = 0
+        self._on_card = _OnCard()
         self._stack = contextlib.ExitStack()
         self._stage: Stage
 
@@ -163,7 +165,7 @@ class _Replay:
         if any(isinstance(one, torch.optim.LBFGS) for one in self._optimizers):
             raise NotReplayable("LBFGS asks for the loss as often as values want it")
         here = self._stage = self._stack.enter_context(stage("cuda", self._capability))
-        self._stack.enter_context(_OnCard())
+        self._stack.enter_context(self._on_card)
         _autocast_on_card()
         for model in self._models:
             here.twins.take_model(model)
@@ -213,11 +215,13 @@ class _Replay:
 
     def _step_begins(self, *arguments: Any) -> None:
         self._stage.ledger.phase, self._stage.answers.is_own = "optimizer", True
+        self._on_card.is_off = True  # it knows what stays on the CPU
 
     def _step_ends(self, optimizer: Any, *arguments: Any) -> None:
         here = self._stage
         here.twins.note_state(optimizer)
         here.ledger.phase, here.answers.is_own = "forward", False
+        self._on_card.is_off = False
         self._steps[id(optimizer)] = self._steps.get(id(optimizer), 0) + 1
         is_over = min(self._steps.values()) >= ITERATIONS
         if is_over and self._data is None:
@@ -245,11 +249,21 @@ class _Replay:
 
 
 class _OnCard(TorchFunctionMode):  # type: ignore[misc]
-    """The script chose the CPU, because this machine has no card: what it puts there is meant for the card."""
+    """The script chose the CPU, because this machine has no card: what it puts there, or makes without a device, is meant
+    for the card."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_off = False
+        self._makers = frozenset(_device_constructors())
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
+        if self.is_off:
+            return func(*args, **(kwargs or {}))
+        if func in self._makers and (kwargs or {}).get("device") is None:
+            kwargs = {**(kwargs or {}), "device": CUDA}
         args = tuple(CUDA if _is_cpu(value) else value for value in args)
         kwargs = {name: CUDA if _is_cpu(value) else value for name, value in (kwargs or {}).items()}
         return func(*args, **kwargs)

@@ -25,11 +25,14 @@ class Twins:
         self.ledger = ledger
         self.has_sparse = False  # gradients
         self._made: dict[int, Any] = {}
+        self._twins: set[int] = set()  # their ids: a module may be reached in two ways
         self._originals: list[Any] = []  # held, so that an id stays its own
 
     def of(self, tensor: Any) -> Any:
         """The one twin of this tensor, with its strides: channels_last and tied weights survive."""
         found = self._made.get(id(tensor))
+        if found is None and id(tensor) in self._twins:
+            return tensor
         if found is None:
             if isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin):
                 raise NotReplayable(
@@ -41,6 +44,7 @@ class Twins:
             elif tensor.requires_grad and tensor.is_leaf:
                 found.requires_grad_()
             self._made[id(tensor)] = found
+            self._twins.add(id(found))
             self._originals.append(tensor)
         return found
 
