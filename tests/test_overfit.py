@@ -69,6 +69,15 @@ def test_a_learning_rate_that_is_too_small(tmp_path):
     assert "look at the learning rate" in said(outcome, tmp_path)
 
 
+def test_a_warm_up_begins_with_a_rate_of_nothing(tmp_path):
+    """The rate that the scheduler starts from is tried, not that of its first step."""
+    warm_up = "torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, step / 50))"
+    outcome = run(tmp_path, f"Adam(model.parameters(), lr=0.01)\nschedule = {warm_up}")
+    seen = outcome.run.overfit
+    assert seen.rates == (0.01,) and not seen.others
+    assert "fell from" in said(outcome, tmp_path)
+
+
 def test_a_loss_that_cannot_fall(tmp_path):
     """The graph is cut: only the last layer's bias could learn, and the optimizer doesn't hold it."""
     outcome = run(tmp_path, "SGD(model[0].parameters(), lr=0.1)", "model(x.mul(0))")
