@@ -100,6 +100,19 @@ def moved_before(trace: Trace, event: Event, other: Event, behind: bool) -> tupl
     return _fix((*out, *put), title.fill(name=event.name)) if out and put else ()
 
 
+def moved_behind_step(trace: Trace, clearing: Event, step: Event) -> tuple[Fix, ...]:
+    """The clearing taken out where it stands and put behind the step, in the block of the step."""
+    source = trace.source_of(clearing.at)
+    statement, anchor = statement_at(source, clearing.at), statement_at(source, step.at)
+    if clearing.at.path != step.at.path or statement is None or anchor is None:
+        return ()
+    if not is_alone(source, statement) or source.span(statement).end_line != statement.lineno:
+        return ()
+    put = put_after(source, anchor, source.code(statement))
+    out = taken_out(source, statement)
+    return _fix((*out, *put), _MOVE_CLEARING.fill(name=clearing.name)) if out and put else ()
+
+
 def stepped(trace: Trace, backward: Event, name: str) -> tuple[Fix, ...]:
     """A step behind the backward pass."""
     source = trace.source_of(backward.at)

@@ -7,6 +7,7 @@ from torchmedic.model import Diagnosis, Evidence, Fix, Rule, Severity, Text
 from torchmedic.observed import Source
 from torchmedic.observed.run import Run
 from torchmedic.observed.trace import Event, Trace
+from torchmedic.rules._accumulation import every_of
 from torchmedic.rules._order import has_other_duties, timelines
 from torchmedic.rules._run import event as event_at
 from torchmedic.rules._run import trace_of
@@ -216,7 +217,7 @@ def _undivided(source: Source, backward: Event, step: Event) -> tuple[ast.Name, 
         return None
     condition = source.enclosing(stepped, ast.If)
     loop = source.enclosing(call, ast.For)
-    every = _every(condition) if condition is not None else None
+    every = every_of(condition) if condition is not None else None
     loss = _loss(call)
     if condition is None or loop is None or every is None or loss is None:
         return None
@@ -227,19 +228,6 @@ def _undivided(source: Source, backward: Event, step: Event) -> tuple[ast.Name, 
     if not is_inside or not clears or not _is_mean(source, loop, loss.id, every):
         return None
     return loss, every
-
-
-def _every(condition: ast.If) -> ast.expr | None:
-    """`every` of `(index + 1) % every == 0`, if that is one number or name."""
-    test = condition.test
-    if not isinstance(test, ast.Compare) or not isinstance(test.left, ast.BinOp):
-        return None
-    every = test.left.right
-    is_remainder = isinstance(test.left.op, ast.Mod)
-    if isinstance(every, ast.Constant):
-        is_many = isinstance(every.value, int) and every.value > 1
-        return every if is_remainder and is_many else None
-    return every if is_remainder and isinstance(every, (ast.Name, ast.Attribute)) else None
 
 
 def _loss(call: ast.Call) -> ast.Name | None:

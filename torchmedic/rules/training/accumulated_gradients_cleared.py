@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+
+from torchmedic.model import Diagnosis, Evidence, Rule, Severity, Text
+from torchmedic.observed import Source
+from torchmedic.observed.trace import Event, Trace
+from torchmedic.rules._accumulation import every_of
+from torchmedic.rules._clearing import moved_behind_step
+from torchmedic.rules._order import has_other_duties, timelines
+
+rule = Rule(
+    code="TM350",
+    name="accumulated-gradients-cleared",
+    severity=Severity.ERROR,
+    summary=Text(
+        en="Gradients are to be accumulated over several batches, and are cleared in each of them.",
+        ko="여러 배치의 기울기를 누적하려 하지만 배치마다 기울기를 지웁니다.",
+    ),
+    title=Text(
+        en="`{optimizer}` steps once in `{every}` batches, and is cleared in each",
+        ko="`{optimizer}` 옵티마이저는 배치 `{every}`개마다 갱신하는데 기울기는 배치마다 지웁니다",
+    ),
+    why=Text(
+        en="""
+        `backward()` adds to `.grad` until it is cleared. Cleared in every pass, only the last batch before the step is
+        left, and since the loss is divided by `{every}`, that one counts a fraction: the other batches are computed and
+        thrown away.
+        """,
+        ko="""
+        `backward()`는 지울 때까지 `.grad` 값에 더합니다. 반복마다 지우면 갱신 직전의 마지막 배치만 남고, 손실을
+        `{every}` 값으로 나누었으므로 그 배치마저 일부만 반영됩니다. 나머지 배치의 계산은 버려집니다.
+        """,
+    ),
+    help=Text(
+        en="Clear behind the step: put `{optimizer}.zero_grad()` after `{optimizer}.step()`, inside of the `if`.",
+        ko="갱신한 뒤에 지우세요. `{optimizer}.zero_grad()` 호출을 `if` 안의 `{optimizer}.step()` 뒤로 옮기세요.",
+    ),
+    lesson=Text(
+        en="""
+        Accumulation is `backward` in each pass, and `step` and `zero_grad` together every k-th. Print the norm of a
+        gradient in each pass: it grows up to the step, and starts anew after it. Take the step once more after the loop
+        if the number of batches is no multiple of k.
+        """,
+        ko="""
+        기울기 누적은 반복마다 `backward`를 부르고 k번째마다 `step`과 `zero_grad`를 함께 부르는 것입니다. 반복마다
+        기울기의 norm을 출력해 보세요. 갱신까지 커졌다가 그 뒤에 다시 시작해야 합니다. 배치 수가 k의 배수가 아니라면
+        반복이 끝난 뒤 한 번 더 갱신하세요.
+        """,
+    ),
+    bad="""
+    import torch
+    from torch import nn
+
+    torch.manual_seed(0)
+    batches = torch.randn(16, 8, 4)
+    model = nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    every = 4
+    for index, batch in enumerate(batches):
+        optimizer.zero_grad()
+        loss = nn.functional.mse_loss(model(batch), batch.sum(1, keepdim=True)) / every
+        loss.backward()
+        if (index + 1) % every == 0:
+            optimizer.step()
+    """,
+    good="""
+    import torch
+    from torch import nn
+
+    torch.manual_seed(0)
+    batches = torch.randn(16, 8, 4)
+    model = nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    every = 4
+    for index, batch in enumerate(batches):
+        loss = nn.functional.mse_loss(model(batch), batch.sum(1, keepdim=True)) / every
+        loss.backward()
+        if (index + 1) % every == 0:
+            optimizer.step()
+            optimizer.zero_grad()
+    """,
+    innocent=(
+        """
+        import torch
+        from torch import nn
+
+        torch.manual_seed(0)
+        real = torch.randn(16, 8, 4)
+        critic, maker = nn.Linear(4, 1), nn.Linear(2, 4)
+        slow = torch.optim.SGD(maker.parameters(), lr=0.1)
+        fast = torch.optim.SGD(critic.parameters(), lr=0.1)
+        every = 4
+        for index, batch in enumerate(real):
+            fake = maker(torch.randn(8, 2))
+            fast.zero_grad()
+            (critic(fake.detach()).mean() - critic(batch).mean()).backward()
+            fast.step()
+            slow.zero_grad()
+            (-critic(fake).mean()).backward()
+            if (index + 1) % every == 0:
+                slow.step()
+        """,
+    ),
+    search=(
+        "pytorch gradient accumulation zero_grad every iteration",
+        "gradient accumulation where to call zero_grad",
+    ),
+    links=(
+        "https://docs.pytorch.org/docs/stable/notes/amp_examples.html#gradient-accumulation",
+        "https://docs.pytorch.org/docs/stable/generated/torch.optim.Optimizer.zero_grad.html",
+    ),
+)
+
+_STEPS = Text(en="steps every `{every}` batches", ko="배치 `{every}`개마다 갱신합니다")
+_DIVIDES = Text(en="the loss is divided by their number", ko="손실을 그 수로 나눕니다")
+
+
+@rule.on(Trace)
+def cleared_in_each(trace: Trace) -> Iterator[Diagnosis]:
+    if has_other_duties(trace):
+        return
+    told = set()
+    for timeline in timelines(trace):
+        for step in timeline.of("step"):
+            clearing = _beside(timeline.of("zero_grad"), step)
+            backward = _beside(timeline.of("backward"), step)
+            if clearing is None or backward is None or clearing.subject != step.subject:
+                continue
+            found = _divided(trace.source_of(step.at), backward, step)
+            if found is None or clearing.at in told:
+                continue
+            told.add(clearing.at)
+            every, division = found
+            evidence = (
+                Evidence(_STEPS.fill(every=every), step.at),
+                Evidence(_DIVIDES, trace.source_of(step.at).span(division)),
+            )
+            fixes = moved_behind_step(trace, clearing, step)
+            facts: dict[str, object] = {"optimizer": step.name, "every": every}
+            yield Diagnosis(rule, clearing.at, facts, evidence, fixes)
+
+
+def _beside(events: Sequence[Event], step: Event) -> Event | None:
+    """The only one in the same pass of the same loop, outside of the step's condition, before it."""
+    near = [
+        e
+        for e in events
+        if e.at.path == step.at.path
+        and e.function == step.function
+        and e.loops == step.loops
+        and e.branches == step.branches[:-1]
+        and e.at.line < step.at.line
+    ]
+    return near[0] if step.loops and step.branches and len(near) == 1 else None
+
+
+def _divided(
+    source: Source, backward: Event, step: Event
+) -> tuple[str, ast.BinOp | ast.AugAssign] | None:
+    """What the step's condition counts to, and where the loop divides by that: so much is meant to be accumulated."""
+    stepped = source.at(step.at, ast.Call)
+    condition = source.enclosing(stepped, ast.If) if stepped is not None else None
+    loop = source.enclosing(condition, ast.For) if condition is not None else None
+    every = every_of(condition) if condition is not None else None
+    if loop is None or condition not in loop.body or every is None:
+        return None
+    number = ast.unparse(every)
+    for node in ast.walk(loop):
+        if not isinstance(node, (ast.BinOp, ast.AugAssign)) or not isinstance(node.op, ast.Div):
+            continue
+        divisor = node.right if isinstance(node, ast.BinOp) else node.value
+        if ast.unparse(divisor) == number and node.lineno <= backward.at.line:
+            return number, node
+    return None
