@@ -108,7 +108,7 @@ def moved_behind_step(trace: Trace, clearing: Event, step: Event) -> tuple[Fix, 
         return ()
     if not is_alone(source, statement) or source.span(statement).end_line != statement.lineno:
         return ()
-    put = put_after(source, anchor, source.code(statement))
+    put = put_after(source, anchor, source.line(statement.lineno).strip())
     out = taken_out(source, statement)
     return _fix((*out, *put), _MOVE_CLEARING.fill(name=clearing.name)) if out and put else ()
 
