@@ -129,7 +129,9 @@ def planned(
     if card is not None and search and size is not None:
 
         def attempt(batch: int) -> Tried:
-            tried = step if batch == size else replayed(batch)
+            if batch == size:
+                return Tried(limited.fits, whole.allocated)
+            tried = replayed(batch)
             fits = simulate(tried, card.usable, options).fits
             return Tried(fits, simulate(tried, options=options).allocated)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from torchmedic.model import Diagnosis, Evidence, Rule, Severity, Text
 from torchmedic.observed import Source
 from torchmedic.observed.trace import Event, Trace
-from torchmedic.rules._accumulation import every_of
+from torchmedic.rules._accumulation import every_of, loss_of
 from torchmedic.rules._clearing import moved_behind_step
 from torchmedic.rules._order import has_other_duties, timelines
 
@@ -102,6 +102,25 @@ rule = Rule(
             if (index + 1) % every == 0:
                 slow.step()
         """,
+        """
+        import torch
+        from torch import nn
+
+        torch.manual_seed(0)
+        states = torch.randn(16, 8, 4)
+        actor, critic = nn.Linear(4, 2), nn.Linear(6, 1)
+        slow = torch.optim.SGD(actor.parameters(), lr=0.1)
+        delay, mean = 4, 0.0
+        for index, state in enumerate(states):
+            slow.zero_grad()
+            loss = -critic(torch.cat([state, actor(state)], dim=1)).mean()
+            mean += loss.item() / delay
+            loss.backward()
+            if (index + 1) % delay == 0:
+                slow.step()
+                print(mean)
+                mean = 0.0
+        """,
     ),
     search=(
         "pytorch gradient accumulation zero_grad every iteration",
@@ -166,11 +185,23 @@ def _divided(
     every = every_of(condition) if condition is not None else None
     if loop is None or condition not in loop.body or every is None:
         return None
+    call = source.at(backward.at, ast.Call)
     number = ast.unparse(every)
-    for node in ast.walk(loop):
-        if not isinstance(node, (ast.BinOp, ast.AugAssign)) or not isinstance(node.op, ast.Div):
-            continue
-        divisor = node.right if isinstance(node, ast.BinOp) else node.value
-        if ast.unparse(divisor) == number and node.lineno <= backward.at.line:
-            return number, node
+    for node in _parts_of_loss(call, loop) if call is not None else ():
+        if isinstance(node, (ast.BinOp, ast.AugAssign)) and isinstance(node.op, ast.Div):
+            divisor = node.right if isinstance(node, ast.BinOp) else node.value
+            if ast.unparse(divisor) == number:
+                return number, node
     return None
+
+
+def _parts_of_loss(call: ast.Call, loop: ast.For) -> Iterator[ast.AST]:
+    """Of what `backward` is called on, and of what the loop assigns to that name. A mean for the log is no part of it."""
+    loss = loss_of(call)
+    if loss is None:
+        yield from ast.walk(call)
+        return
+    for node in ast.walk(loop):
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        if any(isinstance(target, ast.Name) and target.id == loss.id for target in targets):
+            yield from ast.walk(node)

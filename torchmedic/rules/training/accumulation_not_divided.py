@@ -7,7 +7,7 @@ from torchmedic.model import Diagnosis, Evidence, Fix, Rule, Severity, Text
 from torchmedic.observed import Source
 from torchmedic.observed.run import Run
 from torchmedic.observed.trace import Event, Trace
-from torchmedic.rules._accumulation import every_of
+from torchmedic.rules._accumulation import every_of, loss_of
 from torchmedic.rules._order import has_other_duties, timelines
 from torchmedic.rules._run import event as event_at
 from torchmedic.rules._run import trace_of
@@ -218,7 +218,7 @@ def _undivided(source: Source, backward: Event, step: Event) -> tuple[ast.Name, 
     condition = source.enclosing(stepped, ast.If)
     loop = source.enclosing(call, ast.For)
     every = every_of(condition) if condition is not None else None
-    loss = _loss(call)
+    loss = loss_of(call)
     if condition is None or loop is None or every is None or loss is None:
         return None
     is_inside = condition in loop.body and source.statement(call) in loop.body
@@ -228,15 +228,6 @@ def _undivided(source: Source, backward: Event, step: Event) -> tuple[ast.Name, 
     if not is_inside or not clears or not _is_mean(source, loop, loss.id, every):
         return None
     return loss, every
-
-
-def _loss(call: ast.Call) -> ast.Name | None:
-    """`loss` of `loss.backward()` and of `scaler.scale(loss).backward()`."""
-    held = call.func.value if isinstance(call.func, ast.Attribute) else None
-    if isinstance(held, ast.Call) and len(held.args) == 1:
-        is_scaled = isinstance(held.func, ast.Attribute) and held.func.attr == "scale"
-        held = held.args[0] if is_scaled else None
-    return held if isinstance(held, ast.Name) else None
 
 
 def _is_mean(source: Source, loop: ast.For, loss: str, every: ast.expr) -> bool:
