@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,7 +19,7 @@ from torchmedic.console import (
     use_colour,
     write_output,
 )
-from torchmedic.model import Evidence, Lang, Text
+from torchmedic.model import Lang, Text
 from torchmedic.render import Report
 
 if TYPE_CHECKING:
@@ -174,6 +174,8 @@ class Session:
         suppressed: list[Diagnosis] = []
         found = tuple(with_diffs(d) for d in diagnose(failure, _collect(broken), suppressed.append))
         if found and ended:
+            from torchmedic.rules.practice.ranks_out_of_step import ended_early
+
             first, *rest = found
             said = ended_early(ended, self._steps())
             found = (first._replace(evidence=(*first.evidence, said)), *rest)
@@ -261,18 +263,6 @@ def _collect(broken: list[Rule]) -> Callable[[Rule, Exception], None]:
         broken.append(rule)
 
     return on_error
-
-
-def ended_early(ended: Mapping[int, int], steps: int) -> Evidence:
-    """Which ranks a rank waited for: their steps and its own, of all optimizers."""
-    en = ", ".join(f"rank {rank} ended after {n} optimizer steps" for rank, n in ended.items())
-    ko = ", ".join(f"랭크 {rank}: optimizer 스텝 {n}번 뒤에 종료" for rank, n in ended.items())
-    return Evidence(
-        Text(
-            en=f"{en}; this one had made {steps} when it waited",
-            ko=f"{ko}. 이 랭크는 {steps}번 뒤에 기다리는 중",
-        )
-    )
 
 
 def is_aftermath(failure: Failure) -> bool:

@@ -1,7 +1,7 @@
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from torchmedic.model import Diagnosis, Rule, Severity, Text, Variant
+from torchmedic.model import Diagnosis, Evidence, Rule, Severity, Text, Variant
 from torchmedic.observed import Failure
 from torchmedic.rules._flow import failing_call
 
@@ -228,3 +228,15 @@ def _call(failure: Failure) -> str:
         return ast.unparse(called)
     inside = [f.function for f in failure.frames if "distributed" in f.at.path and not f.is_user]
     return inside[-1] if inside else "torch.distributed"
+
+
+def ended_early(ended: Mapping[int, int], steps: int) -> Evidence:
+    """Which ranks a rank waited for: their steps and its own, of all optimizers."""
+    en = ", ".join(f"rank {rank} ended after {n} optimizer steps" for rank, n in ended.items())
+    ko = ", ".join(f"랭크 {rank}: optimizer 스텝 {n}번 뒤에 종료" for rank, n in ended.items())
+    return Evidence(
+        Text(
+            en=f"{en}; this one had made {steps} when it waited",
+            ko=f"{ko}. 이 랭크는 {steps}번 뒤에 기다리는 중",
+        )
+    )
