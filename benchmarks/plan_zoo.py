@@ -473,3 +473,44 @@ UNSEEN = {
     ),
     "encoder and decoder": Case(Translator, tokens(10, 48, 3000), (words,), has_checkpoint=False),
 }
+
+
+def resnet50(checkpointed: bool) -> nn.Module:
+    stages: list[nn.Module] = []
+    given = 64
+    for place, depth in enumerate((3, 4, 6, 3)):
+        inner = 64 * 2**place
+        for block in range(depth):
+            stages.append(Bottleneck(given, inner, 2 if block == 0 and place else 1))
+            given = 4 * inner
+    return nn.Sequential(
+        nn.Conv2d(3, 64, 7, 2, 3, bias=False),
+        nn.BatchNorm2d(64),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(3, 2, 1),
+        Blocks(stages, checkpointed),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(given, 1000),
+    )
+
+
+class ViTBase(nn.Module):
+    def __init__(self, checkpointed: bool) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, 768, 16, 16)
+        self.places = nn.Parameter(torch.zeros(1, 196, 768))
+        self.blocks = Blocks([Block(768, 12, False) for _ in range(12)], checkpointed)
+        self.head = nn.Linear(768, 1000)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        x = self.patches(images).flatten(2).transpose(1, 2) + self.places
+        return self.head(self.blocks(x).mean(1))
+
+
+# As large as people train them: for a GPU. Nothing was fitted to these.
+LARGE = {
+    "GPT-2": Case(lambda on: GPT(50257, 768, 12, 12, 1024, on), tokens(4, 1024, 50257), (words,)),
+    "ResNet-50": Case(resnet50, images(32, 3, 224, 1000), (classes,)),
+    "ViT-B": Case(ViTBase, images(32, 3, 224, 1000), (classes,)),
+}
