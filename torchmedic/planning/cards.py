@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import NamedTuple
 
+from torchmedic.observed.cuda import Figure
 from torchmedic.observed.plan import Card
 
 KIB, MIB, GIB, TIB = (1 << power for power in (10, 20, 30, 40))
@@ -20,17 +21,7 @@ LEGACY_CAPABILITIES = "https://developer.nvidia.com/cuda-legacy-gpus"  # of P100
 UNKNOWN_CAPABILITY = (8, 0)  # of a card of which only the memory is known
 MARGIN = 0.02  # of the total, kept free: our choice, for other drivers and rounding
 KERNELS = 150 * MIB  # of PyTorch, loaded into the context when first used: our estimate
-WORKSPACE = (4096 * 2 + 16 * 8) * KIB  # :4096:2:16:8
-LARGE_WORKSPACE = 4096 * 8 * KIB
 LONGEST_NAME = 60
-
-
-class Figure(NamedTuple):
-    """Bytes, with the least and the most that they may be."""
-
-    value: int
-    low: int
-    high: int
 
 
 class Row(NamedTuple):
@@ -156,6 +147,7 @@ BARE_CONTEXTS = {
     (7, 5): (102 * MIB, 102 * MIB),  # T4: hashcat/hashcat#3136
     (8, 6): (155 * MIB, 534 * MIB),  # RTX 3070: hashcat/hashcat#2986; A40: ollama/ollama#9858
     (8, 9): (245 * MIB, 265 * MIB),  # RTX 4080: hashcat/hashcat#4271, ollama/ollama#9245
+    (9, 0): (527 * MIB, 527 * MIB),  # H200: measured, with PyTorch 2.11 and CUDA 13.0
     (12, 0): (513 * MIB, 513 * MIB),  # RTX 5090: ollama/ollama#9415
 }
 LEAST_CONTEXT = 287_000_000  # of PyTorch, with kernels: pytorch/pytorch#86509
@@ -173,26 +165,6 @@ def context(capability: tuple[int, int]) -> Figure:
     least, most = BARE_CONTEXTS.get(capability, (min(every), max(every)))
     middle = (least + most) // 2 if capability in BARE_CONTEXTS else most
     return Figure(middle + KERNELS, min(least, LEAST_CONTEXT), most + 2 * KERNELS)
-
-
-def cublas_workspace(capability: tuple[int, int], config: str = "") -> Figure:
-    """Bytes of the workspace that PyTorch keeps for each cuBLAS handle and stream.
-
-    `config`: what CUBLAS_WORKSPACE_CONFIG says, pairs of KiB and count, ":4096:2:16:8"; ":0:0" for none. Without it, or
-    if it has no pair, which PyTorch warns of and ignores, it is that very one, 8,519,680 bytes (sure:
-    https://docs.pytorch.org/docs/stable/notes/cuda.html#cublas-workspaces and pytorch/pytorch#95668); on Hopper 32 MiB
-    (sure: https://docs.nvidia.com/cuda/cublas/index.html#cublassetworkspace); on Blackwell 32 MiB since early 2026,
-    8,519,680 before (likely: pytorch/pytorch#175344). As documented for torch 2.15, none is kept unless asked for
-    (`torch.cuda.current_blas_handle`): there this is too much.
-    """
-    pairs = re.findall(r":([0-9]{1,15}):([0-9]{1,15})", config)
-    if pairs:
-        given = sum(int(size) * KIB * int(count) for size, count in pairs)
-        return Figure(given, given, given)
-    if capability[0] >= 10:
-        return Figure(LARGE_WORKSPACE, WORKSPACE, LARGE_WORKSPACE)
-    value = LARGE_WORKSPACE if capability[0] == 9 else WORKSPACE
-    return Figure(value, value, value)
 
 
 def usable(total: int, capability: tuple[int, int]) -> int:

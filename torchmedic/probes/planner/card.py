@@ -1,11 +1,12 @@
-"""A pretend CUDA card for a build of PyTorch that has none: tensors that say `cuda:0` and take no memory.
+"""A pretend CUDA card, on any build of PyTorch: tensors that say `cuda:0` and take no memory.
 
 Fake tensors with device "cuda" aren't enough there: autograd asks the accelerator for a stream, and raises or aborts
 the process. So a tensor here has two faces. Python, and with it optimizers, autocast and the user's code, sees
 `cuda:0`, and the dispatch keys are CUDA's; C++ that asks for the device is told `meta`. What C++ would have decided by
 `is_cuda()` is decided in `decisions`, and in `autocast`.
 
-Nothing is undone: it is for a child process, which ends. A build with CUDA needs none of it.
+Nothing is undone: it is for a child process, which ends. A real card is never asked: it may be another than the one that
+is planned for, and a forked child can't use it.
 """
 
 from __future__ import annotations
@@ -23,16 +24,11 @@ from torch.overrides import TorchFunctionMode
 from torchmedic.probes.planner.autocast import register_autocast
 from torchmedic.probes.planner.decisions import register_decisions
 from torchmedic.probes.planner.patched import patch_cuda
-from torchmedic.probes.planner.recurrent import Guessed, Workspace
+from torchmedic.probes.planner.recurrent import Guessed, Memory
 
 CUDA = torch.device("cuda:0")
 META = torch.device("meta")
 _DEVICE = torch.ops.prim.device.default
-
-
-def has_cuda() -> bool:
-    """True if this build of PyTorch has kernels for CUDA, with or without a card."""
-    return bool(torch.backends.cuda.is_built())
 
 
 class _Mode(FakeTensorMode):  # type: ignore[misc]
@@ -72,12 +68,10 @@ def _is_bare(value: Any) -> bool:
 
 
 @contextlib.contextmanager
-def pretend_card(
-    capability: tuple[int, int], workspace: Workspace, guess: Guessed
-) -> Iterator[Any]:
+def pretend_card(capability: tuple[int, int], memory: Memory, guess: Guessed) -> Iterator[Any]:
     """The fake mode, active.
 
-    `workspace` is told what kernels take beside their outputs, `guess` which values they had to assume.
+    `memory` is told what kernels take beside their outputs, `guess` which values they had to assume.
     """
     _two_faces()
     patch_cuda(capability)
@@ -88,7 +82,7 @@ def pretend_card(
             # Without a Meta kernel they fail, and convolutions fail ever after.
             if not torch._C._dispatch_has_kernel_for_dispatch_key(f"aten::{name}", "Meta"):
                 library.impl(name, lambda *_, **__: None, "Meta")
-        register_decisions(library, capability, workspace, guess)
+        register_decisions(library, capability, memory, guess)
         register_autocast(library)
     with _Mode(allow_non_fake_inputs=True) as mode, _Indexed():
         yield mode

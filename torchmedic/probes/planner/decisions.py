@@ -13,24 +13,25 @@ from typing import Any
 
 import torch
 
-from torchmedic.probes.planner.recurrent import Guessed, Workspace, recurrent_kernels
+from torchmedic.probes.planner.recurrent import Guessed, Memory, recurrent_kernels
 
 HALF = (torch.float16, torch.bfloat16)
 
 
 def register_decisions(
-    library: Any, capability: tuple[int, int], workspace: Workspace, guess: Guessed
+    library: Any, capability: tuple[int, int], memory: Memory, guess: Guessed
 ) -> None:
     aten = torch.ops.aten
     kernels: dict[str, Callable[..., Any]] = {
         "dropout": _dropout,
         "scaled_dot_product_attention": _attention(capability),
         "rms_norm": _rms_norm,
+        "linear": _linear,
         "lstm_cell": _lstm_cell,
         "silu_backward": _as_one(aten.silu_backward.default),
         "mish_backward": _as_one(aten.mish_backward.default),
         "native_channel_shuffle": _as_one(aten.native_channel_shuffle.default),
-        **recurrent_kernels(workspace, guess),
+        **recurrent_kernels(memory, capability, guess),
     }
     for name, kernel in kernels.items():
         library.impl(name, kernel, "AutogradCUDA")
@@ -57,6 +58,14 @@ def _as_one(operation: Any) -> Callable[..., Any]:
             return operation(*args)
 
     return kernel
+
+
+def _linear(x: Any, weight: Any, bias: Any = None) -> Any:
+    """The bias is added in place where the product isn't one operation. To C++ these tensors are a subclass, for which
+    it copies."""
+    if bias is None or x.dim() == 2 or x.is_contiguous():
+        return torch.ops.aten.linear.default.decompose(x, weight, bias)
+    return torch.matmul(x, weight.t()).add_(bias)
 
 
 class _FusedNorm(torch.autograd.Function):  # type: ignore[misc]
@@ -89,10 +98,15 @@ def _lstm_cell(x: Any, state: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh:
     return cell(linear(x, w_ih), linear(h, w_hh), c, b_ih, b_hh)[:2]
 
 
+def is_cudnn_first(capability: tuple[int, int]) -> bool:
+    """Before flash attention, and with the same tensors kept (an H200, PyTorch 2.11)."""
+    return capability[0] in (9, 10)
+
+
 def choose_attention(
     q: Any, k: Any, v: Any, mask: Any, dropout: float, is_shared: bool, capability: tuple[int, int]
 ) -> str:
-    """ "flash", "efficient" or "math". cuDNN's, which is first on some cards, keeps what flash attention keeps."""
+    """ "flash", "efficient" or "math". cuDNN's counts as flash attention."""
     enabled = torch.backends.cuda
     width, out = int(q.shape[-1]), int(v.shape[-1])
     is_alike = q.dtype == k.dtype == v.dtype

@@ -16,14 +16,14 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
-from torchmedic.observed.plan import NotReplayable
 from torchmedic.probes.planner.answers import Answers
-from torchmedic.probes.planner.card import CUDA, has_cuda, pretend_card
+from torchmedic.probes.planner.card import CUDA, pretend_card
 from torchmedic.probes.planner.hidden_cpu import hidden_on_cpu
 from torchmedic.probes.planner.hidden_cuda import NOT_MODELLED, hidden_on_cuda
 from torchmedic.probes.planner.ledger import Ledger
 from torchmedic.probes.planner.patched import count_as_tensor, step_whatever_is_found
 from torchmedic.probes.planner.places import Places
+from torchmedic.probes.planner.recurrent import Memory
 from torchmedic.probes.planner.twins import Twins, like
 
 Device = Literal["cuda", "cpu"]
@@ -75,16 +75,18 @@ def stage(
 
 
 def _card(capability: tuple[int, int], ledger: Ledger, answers: Answers, missing: set[str]) -> Any:
-    if False:
-        if torch.cuda._is_in_bad_fork():
-            raise NotReplayable("this process uses CUDA already, which a child of it can't")
-        return FakeTensorMode(allow_non_fake_inputs=True)
+    kept: set[str] = set()
 
-    def workspace(size: int, operation: str) -> None:
+    def workspace(operation: str, *sizes: int) -> None:
         missing.add("recurrent")
-        ledger.pass_through(size, operation=operation)
+        ledger.pass_through(*sizes, operation=operation)
 
-    return pretend_card(capability, workspace, answers.count)
+    def keep(operation: str, size: int) -> None:
+        if operation not in kept:
+            kept.add(operation)
+            ledger.take(size, operation)
+
+    return pretend_card(capability, Memory(workspace, keep), answers.count)
 
 
 def _adopted(
