@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from plan_zoo import CASES, LARGE, UNSEEN, Case
+from plan_zoo import CASES, HELD_OUT, LARGE, UNSEEN, Case
 
 PAGE = Path(__file__).parent.parent / "docs" / "plan.md"
 MIB = 1 << 20
@@ -31,7 +31,7 @@ LIMIT, LARGE_LIMIT = (
     24 << 30,
 )  # that a process may reserve where the largest batch is looked for
 LARGER = 8  # times the batch of the zoo, so that workspaces don't hide the rest
-EVERY = {**CASES, **UNSEEN, **LARGE}
+EVERY = {**CASES, **UNSEEN, **LARGE, **HELD_OUT}
 OPTIMIZERS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {
     "SGD": lambda p: torch.optim.SGD(p, lr=1e-3, momentum=0.9),
     "Adam": lambda p: torch.optim.Adam(p, lr=1e-4),
@@ -165,6 +165,7 @@ def measure(only: str, path: Path) -> None:
 def measured(point: Point, model: Any, batch: Any) -> Peaks:
     """`reset_peak_memory_stats` comes after the model: a replay starts with one that is there."""
     cleared()
+    left = torch.cuda.memory_allocated(), torch.cuda.memory_reserved()  # cuDNN keeps its own
     case = EVERY[point.model]
     model.cuda()
     optimizers = [OPTIMIZERS[point.optimizer](group) for group in case.groups(model)]
@@ -187,7 +188,13 @@ def measured(point: Point, model: Any, batch: Any) -> Peaks:
         torch.cuda.synchronize()
         found = torch.cuda.memory_stats()
         kinds = ("requested_bytes", "allocated_bytes", "reserved_bytes")
-        return Peaks(*(int(found[f"{kind}.all.peak"]) for kind in kinds))
+        before = left[0], *left
+        return Peaks(
+            *(
+                int(found[f"{kind}.all.peak"]) - size
+                for kind, size in zip(kinds, before, strict=True)
+            )
+        )
     finally:
         data = value = None  # noqa: F841
         optimizers.clear()
