@@ -129,9 +129,16 @@ def _bars(rows: list[tuple[str, int]], whole: int) -> list[str]:
 
 def as_plain(plan: Plan, step: Step, cwd: str | None = None) -> dict[str, Any]:
     """Everything for JSON: the plan, and the timeline of the replay that it was made of. Sizes are bytes."""
-    moment, found, card = plan.moment, plan.largest, plan.card
     return {
         "schema_version": SCHEMA_VERSION,
+        **plain_plan(plan, cwd),
+        "timeline": [{**event._asdict(), "site": _place(event.site, cwd)} for event in step.events],
+    }
+
+
+def plain_plan(plan: Plan, cwd: str | None = None) -> dict[str, Any]:
+    moment, found, card = plan.moment, plan.largest, plan.card
+    return {
         "card": card and {"name": card.name, "total": card.total, "usable": card.usable},
         "batch_size": plan.batch_size,
         "allocated": plan.allocated,
@@ -144,7 +151,6 @@ def as_plain(plan: Plan, step: Step, cwd: str | None = None) -> dict[str, Any]:
         "remedies": [remedy._asdict() for remedy in plan.remedies],
         "growth": plan.growth and {"size": plan.growth.size, "site": _place(plan.growth.site, cwd)},
         "notes": [*plan.errors, *plan.notes],
-        "timeline": [{**event._asdict(), "site": _place(event.site, cwd)} for event in step.events],
     }
 
 

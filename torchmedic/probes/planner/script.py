@@ -14,7 +14,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch.overrides import TorchFunctionMode
@@ -22,7 +22,8 @@ from torch.utils._device import _device_constructors
 
 from torchmedic.observed.plan import Change, NotReplayable, Step
 from torchmedic.probes.planner.card import CUDA
-from torchmedic.probes.planner.child import Child, forked
+from torchmedic.probes.planner.child import Child, InPlace, forked
+from torchmedic.probes.planner.harmless import without_traces
 from torchmedic.probes.planner.places import in_backward
 from torchmedic.probes.planner.stage import Stage, stage
 from torchmedic.probes.planner.step import is_compiled
@@ -77,7 +78,7 @@ class Capture:
         draw.__code__ = spliced(draw, "True", "None", "_torchmedic_drawn")
 
     @property
-    def child(self) -> Child | None:
+    def child(self) -> Child | InPlace | None:
         """This process is a replay, which owes an answer."""
         return self._replay.child if self._replay is not None else None
 
@@ -165,7 +166,7 @@ class _Replay:
 
     def __init__(
         self,
-        child: Child,
+        child: Child | InPlace,
         alive: tuple[list[Any], list[Any]],
         data: Any,
         size: int | None,
@@ -192,9 +193,11 @@ class _Replay:
     def _begin(self) -> Any:
         if any(isinstance(one, torch.optim.LBFGS) for one in self._optimizers):
             raise NotReplayable("LBFGS asks for the loss as often as values want it")
+        self._stack.enter_context(without_traces(self.child.descriptors))
         here = self._stage = self._stack.enter_context(stage("cuda", self._capability))
-        self._stack.enter_context(self._on_card)
-        _autocast_on_card()
+        if here.is_pretended:
+            self._stack.enter_context(self._on_card)
+            _autocast_on_card()
         for model in self._models:
             here.twins.take_model(model)
             here.places.follow(model)
@@ -263,7 +266,7 @@ class _Replay:
         if is_over and max(self._steps.values()) > MOST_BATCHES:
             self._finish(is_complete=False)
 
-    def _finish(self, is_complete: bool) -> None:
+    def _finish(self, is_complete: bool) -> NoReturn:
         here = self._stage
         events = here.ledger.close()
         self._stack.close()

@@ -16,9 +16,8 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
-from torchmedic.observed.plan import NotReplayable
 from torchmedic.probes.planner.answers import Answers
-from torchmedic.probes.planner.card import CUDA, has_cuda, pretend_card
+from torchmedic.probes.planner.card import CUDA, pretend_card
 from torchmedic.probes.planner.hidden_cpu import hidden_on_cpu
 from torchmedic.probes.planner.hidden_cuda import NOT_MODELLED, hidden_on_cuda
 from torchmedic.probes.planner.ledger import Ledger
@@ -30,13 +29,14 @@ Device = Literal["cuda", "cpu"]
 
 
 class Stage(NamedTuple):
-    """`missing`: keys of `NOT_MODELLED`."""
+    """`missing`: keys of `NOT_MODELLED`. `is_pretended`: the program sees a card where there is none."""
 
     ledger: Ledger
     places: Places
     answers: Answers
     twins: Twins
     missing: set[str]
+    is_pretended: bool
 
     def not_modelled(self) -> tuple[str, ...]:
         missing = self.missing | ({"sparse"} if self.twins.has_sparse else set())
@@ -67,17 +67,17 @@ def stage(
         else:
             hidden = partial(hidden_on_cuda, capability=capability, missing=missing)
             ledger = Ledger("cuda", places, answers, hidden)
-            ledger.adopt = partial(_adopted, ledger, missing, {})
+            where = "cuda" if uses_cuda() else "cpu"
+            ledger.adopt = partial(_adopted, ledger, missing, where, {})
             mode = _card(capability, ledger, answers, missing)
             target = CUDA
         with mode, ledger:
-            yield Stage(ledger, places, answers, Twins(target, ledger), missing)
+            is_pretended = device == "cuda" and type(mode) is not FakeTensorMode
+            yield Stage(ledger, places, answers, Twins(target, ledger), missing, is_pretended)
 
 
 def _card(capability: tuple[int, int], ledger: Ledger, answers: Answers, missing: set[str]) -> Any:
-    if False:
-        if torch.cuda._is_in_bad_fork():
-            raise NotReplayable("this process uses CUDA already, which a child of it can't")
+    if uses_cuda():  # its kernels are there: fake tensors need no second face
         return FakeTensorMode(allow_non_fake_inputs=True)
 
     def workspace(size: int, operation: str) -> None:
@@ -87,14 +87,25 @@ def _card(capability: tuple[int, int], ledger: Ledger, answers: Answers, missing
     return pretend_card(capability, workspace, answers.count)
 
 
+def uses_cuda() -> bool:
+    """This very process holds a real card. A child of such a one must not touch it."""
+    has_begun = torch.backends.cuda.is_built() and torch.cuda.is_initialized()
+    return has_begun and not torch.cuda._is_in_bad_fork()
+
+
 def _adopted(
-    ledger: Ledger, missing: set[str], known: dict[int, tuple[Any, Any]], tensor: Any
+    ledger: Ledger,
+    missing: set[str],
+    device: str,
+    known: dict[int, tuple[Any, Any]],
+    tensor: Any,
 ) -> Any:
-    """A tensor of the program's own that stayed on the CPU, class weights say, as if it were on the card."""
-    if tensor.dim() == 0 or tensor.device.type != "cpu":
+    """A tensor of the program's own that is on the card; without one, what stayed on the CPU, class weights say, as if it
+    were."""
+    if tensor.dim() == 0 or tensor.device.type != device:
         return tensor
     if id(tensor) not in known:
-        missing.add("stranger")
+        missing.update(["stranger"] if device == "cpu" else [])
         known[id(tensor)] = tensor, like(tensor, CUDA)
         ledger.owns([known[id(tensor)][1]], "buffers")
     return known[id(tensor)][1]
