@@ -38,6 +38,7 @@ EDGES |= {
     "checking",
     "checklist",
     "console",
+    "crash_plan",
     "evidence",
     "offering",
     "overfit",

@@ -146,6 +146,11 @@ def run(
 @click.option(
     "--search/--no-search", default=True, help="Look for the largest batch (default: yes)."
 )
+@click.option(
+    "--remedies/--no-remedies",
+    default=None,
+    help="Try what would save memory (default: if the step doesn't fit).",
+)
 @click.option("--snapshot", metavar="FILE", help="Write what PyTorch's memory visualiser reads.")
 @click.argument("program", nargs=-1, type=click.UNPROCESSED, metavar="[-m] PROGRAM [ARGS]…")
 def plan(
@@ -157,6 +162,7 @@ def plan(
     memory: str | None,
     batch: int | None,
     search: bool,
+    remedies: bool | None,
     snapshot: str | None,
 ) -> None:
     """Run PROGRAM up to its first training step, replay the next two on tensors without memory, and tell what they would
@@ -181,7 +187,7 @@ def plan(
     from torchmedic.planning.options import OptionError
     from torchmedic.probes.launch import LaunchError
 
-    wish = Wish(form, output, _lang(lang), card, batch, search, snapshot)
+    wish = Wish(form, output, _lang(lang), card, batch, search, snapshot, remedies)
     try:
         status = plan_program(program, wish)
     except (LaunchError, OptionError) as error:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
-from torchmedic.console import emit, terminal_width, use_colour, write_output
+from torchmedic.console import emit, in_one_line, terminal_width, use_colour, write_output
 from torchmedic.model import Lang, Text
 from torchmedic.observed.plan import Card, NotReplayable, Plan, Step
 from torchmedic.planned import CAPABILITY, SECONDS, planned
@@ -16,6 +16,9 @@ from torchmedic.planning.options import Options, options_of
 from torchmedic.planning.report import WIDTH, as_plain, render
 from torchmedic.planning.snapshot import snapshot
 from torchmedic.render import shown_path
+
+if TYPE_CHECKING:
+    from torchmedic.probes.planner.script import Loop
 
 NO_STEP = Text(
     en="the program ended before an optimizer had taken a step: there is nothing to plan",
@@ -25,7 +28,7 @@ ENDED = "the loop ended before two more steps were made"
 
 
 class Wish(NamedTuple):
-    """The options of the command. `batch_size` None: as the program draws it."""
+    """The options of the command. `batch_size` None: as the program draws it. `remedies` None: if it doesn't fit."""
 
     form: str = "text"
     output: str | None = None
@@ -34,6 +37,7 @@ class Wish(NamedTuple):
     batch_size: int | None = None
     search: bool = True
     snapshot: str | None = None
+    remedies: bool | None = None
 
 
 def run(words: Sequence[str], wish: Wish) -> int:
@@ -48,8 +52,15 @@ def run(words: Sequence[str], wish: Wish) -> int:
     os.dup2(2, 1)  # what the program prints is no part of the plan
     cwd = os.getcwd()
 
-    def on_step(replay: Callable[[int | None], Step]) -> None:
-        status = _tell(replay, wish, options, out, cwd)
+    def on_step(loop: Loop) -> None:
+        try:
+            status = _tell(loop, wish, options, out, cwd)
+        except Exception as error:
+            emit(
+                f"torchmedic failed while planning ({in_one_line(error)}). Please report it.\n",
+                sys.stderr,
+            )
+            status = 2
         out.close()
         end_parent(status)
 
@@ -67,18 +78,18 @@ def run(words: Sequence[str], wish: Wish) -> int:
     return status or 2
 
 
-def _tell(
-    replay: Callable[[int | None], Step], wish: Wish, options: Options, out: object, cwd: str
-) -> int:
+def _tell(loop: Loop, wish: Wish, options: Options, out: object, cwd: str) -> int:
     kept: list[Step] = []
 
     def replayed(size: int | None) -> Step:
-        step = replay(size)
+        step = loop(size)
         kept[:] = kept or [step]
         return step
 
     try:
-        plan = planned(replayed, wish.batch_size, wish.card, options, wish.search)
+        changes = loop.changes if wish.remedies is not False else None
+        always = wish.remedies is True
+        plan = planned(replayed, wish.batch_size, wish.card, options, wish.search, changes, always)
     except NotReplayable as error:
         at = error.site.at if error.site else None
         place = f" ({shown_path(at.path, cwd)}:{at.line})" if at else ""

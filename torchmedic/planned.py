@@ -6,19 +6,18 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from torchmedic.observed.plan import Card, Guess, NotReplayable, Plan, Remedy, Step
+from torchmedic.observed.plan import Card, Change, Guess, NotReplayable, Plan, Remedy, Step
 from torchmedic.planning.cards import card_of, with_memory
+from torchmedic.planning.kept import growth
 from torchmedic.planning.largest import Tried, largest
 from torchmedic.planning.options import Options, options_of
+from torchmedic.planning.remedies import of, tried
 from torchmedic.planning.simulation import peak_of, simulate
 
-if TYPE_CHECKING:
-    from torchmedic.probes.planner.remedies import Change
-
 Loss = Callable[[Any, Any], Any]
+Changes = Callable[[Step], Iterable[Change]]
 CAPABILITY = (8, 0)  # where no card is named
 SECONDS = 120.0  # for one replay
 SEARCHES = 16  # replays that look for the largest batch
@@ -88,23 +87,25 @@ def plan(
             seconds=seconds,
         )
 
-    tried: Iterable[Change] = ()
+    changed: Changes | None = None
     if remedies:
         if isinstance(losses, list) or isinstance(optimizer, (list, tuple)):
             raise ValueError("remedies are tried for one optimizer and one loss")
         from torchmedic.probes.planner.remedies import changes
 
-        tried = changes(
-            model,
-            optimizer,
-            batch,
-            losses,
-            batch_size=batch_size,
-            capability=card.capability if card else CAPABILITY,
-            autocast=autocast,
-            seconds=seconds,
-        )
-    return planned(replayed, batch_size, card, options, search, tried)
+        def changed(step: Step) -> Iterable[Change]:
+            return changes(
+                model,
+                optimizer,
+                batch,
+                losses,
+                batch_size=batch_size,
+                capability=card.capability if card else CAPABILITY,
+                autocast=autocast,
+                seconds=seconds,
+            )
+
+    return planned(replayed, batch_size, card, options, search, changed)
 
 
 def planned(
@@ -113,11 +114,12 @@ def planned(
     card: Card | None,
     options: Options,
     search: bool = True,
-    changes: Iterable[Change] = (),
+    changes: Changes | None = None,
+    always: bool = True,
 ) -> MemoryPlan:
     """Of any step that can be replayed with a batch size. `search`: for the largest batch, if there is a card.
 
-    `changes` are replayed too; what can't be is left out.
+    `changes` of the step are replayed too; what can't be is left out. Not `always`: only if it doesn't fit.
     """
     step = replayed(batch_size)
     whole = simulate(step, options=options)
@@ -126,19 +128,31 @@ def planned(
     found = None
     errors: list[str] = []
     size = step.batch_size
+    smaller: dict[int, Step] = {}  # the largest that fitted
     if card is not None and search and size is not None:
 
         def attempt(batch: int) -> Tried:
             if batch == size:
                 return Tried(limited.fits, whole.allocated)
-            tried = replayed(batch)
-            fits = simulate(tried, card.usable, options).fits
-            return Tried(fits, simulate(tried, options=options).allocated)
+            other = replayed(batch)
+            fits = simulate(other, card.usable, options).fits
+            if fits and batch > max(smaller, default=0):
+                smaller.clear()
+                smaller[batch] = other
+            return Tried(fits, simulate(other, options=options).allocated)
 
         try:
             found = largest(attempt, card.usable, size, replays=SEARCHES)
         except NotReplayable as error:
             errors.append(f"the largest batch was not found: {error.reason}")
+    remedies: tuple[Remedy, ...] = ()
+    if changes is not None and (always or not limited.fits):
+        known = [
+            of("smaller batch", f"{batch:,}", other, whole, card, options)
+            for batch, other in smaller.items()
+            if size is not None and batch < size
+        ]
+        remedies = tried(known, changes(step), step, whole, card, options)
     notes = [*step.not_modelled, *_guessed(step.guesses)]
     notes += [f"{setting} is not simulated" for setting in options.not_modelled]
     if not step.is_complete:
@@ -153,21 +167,11 @@ def planned(
         peak.by_module if peak else (),
         peak.moment if peak else None,
         found,
-        _remedies(changes, whole.allocated, options),
+        remedies,
         notes=tuple(notes),
         errors=tuple(errors),
+        growth=growth(step),
     )
-
-
-def _remedies(changes: Iterable[Change], before: int, options: Options) -> tuple[Remedy, ...]:
-    """The greatest saving first."""
-    found = []
-    for change in changes:
-        with suppress(NotReplayable):
-            after = simulate(change.replayed(), options=options)
-            saved = before - after.allocated
-            found.append(Remedy(change.name, after.allocated, after.reserved, saved, change.detail))
-    return tuple(sorted(found, key=lambda remedy: -remedy.saved))
 
 
 def _loss(given: Any) -> Loss:

@@ -192,12 +192,38 @@ class Session:
             found += tuple(d for d in self._silent() if silent.key(d) not in told)
         if is_unknown and not found and not notes:
             return
+        if found:
+            found = self._planned(found, failure, error, notes)
         report = self.ranks.crashed(Report("run", found, notes), failure)
         self._write(report)
         if self.options.fix:
             from torchmedic.offering import offer_fix
 
             offer_fix(report, self.options)
+
+    def _planned(
+        self,
+        found: tuple[Diagnosis, ...],
+        failure: Failure,
+        crash: BaseException,
+        notes: tuple[Text, ...],
+    ) -> tuple[Diagnosis, ...]:
+        """Of a step for which a card had too little memory. A process that holds the card replays in itself."""
+        if found[0].rule.code != "TM301" or not hasattr(os, "fork"):
+            return found
+        try:
+            from torchmedic import crash_plan
+
+            with crash_plan.survived_by(lambda: self._write(Report("run", found, notes))):
+                first = crash_plan.with_plan(
+                    found[0], failure, crash, self.words, self.cwd, self.environment
+                )
+            return (first, *found[1:])
+        except KeyboardInterrupt:  # what was found out is still told
+            return found
+        except Exception as error:
+            tell_failure("while planning its memory", error)
+            return found
 
     def _verified(
         self, found: tuple[Diagnosis, ...], failure: Failure, seconds: float

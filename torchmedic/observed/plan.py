@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple, get_args
 
 from torchmedic.observed.failure import Site
@@ -58,7 +59,8 @@ class Step(NamedTuple):
 
     `guesses`: those on the user's own lines; `not_modelled`: what is known to be missing, each a sentence.
     `is_complete`: every iteration ran to its end and the optimizer stepped in each. `capability`: compute capability
-    of the pretend card, None for the CPU. `seconds`: how long the replay took.
+    of the pretend card, None for the CPU. `seconds`: how long the replay took. `used_again`: ids of storages that an
+    operation was given in a later step than their own.
     """
 
     events: tuple[Event, ...]
@@ -70,6 +72,15 @@ class Step(NamedTuple):
     is_complete: bool = True
     capability: tuple[int, int] | None = None
     seconds: float = 0.0
+    used_again: frozenset[int] = frozenset()
+
+
+class Change(NamedTuple):
+    """A changed step. `name` and `detail` as in `Remedy`. `replayed` raises NotReplayable where it can't be replayed."""
+
+    name: str
+    replayed: Callable[[], Step]
+    detail: str = ""
 
 
 class NotReplayable(Exception):
@@ -125,10 +136,11 @@ class Largest(NamedTuple):
 
 
 class Remedy(NamedTuple):
-    """A change of the step, simulated. `saved`: bytes of the allocated peak, negative if it costs.
+    """A change of the step, simulated. `saved`: bytes of the allocated peak, negative if it costs. `fits`: on the card.
 
-    `name` and `detail`: "accumulate" and "accumulate with batch norm" (in so many parts), "bf16", "fp16", "checkpoint" (so
-    many blocks), "fused", "not foreach", "plain SGD".
+    `name` and `detail`: "smaller batch" (of so many), "accumulate" and "accumulate with batch norm" (in so many parts),
+    "bf16", "fp16", "checkpoint" (so many blocks), "fused", "not foreach", "8-bit", "plain SGD", "kept" (by that line);
+    "expandable segments" and "empty cache" change what is reserved, never what is allocated.
     """
 
     name: str
@@ -136,6 +148,14 @@ class Remedy(NamedTuple):
     reserved: int
     saved: int
     detail: str = ""
+    fits: bool | None = None
+
+
+class Growth(NamedTuple):
+    """What each step leaves behind, in bytes; `site`: the line that makes most of it."""
+
+    size: int
+    site: Site | None = None
 
 
 class Plan(NamedTuple):
@@ -153,3 +173,4 @@ class Plan(NamedTuple):
     remedies: tuple[Remedy, ...] = ()
     notes: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
+    growth: Growth | None = None

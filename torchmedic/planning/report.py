@@ -7,6 +7,8 @@ from typing import Any
 from torchmedic.model import Lang, Text
 from torchmedic.observed import Site
 from torchmedic.observed.plan import Category, Moment, Plan, Step
+from torchmedic.planning.amounts import amount
+from torchmedic.planning.report_remedies import grown, remedies_of
 from torchmedic.render import shown_path
 from torchmedic.render.layout import Paint, cells, clean_line, pad, wrap
 
@@ -15,7 +17,6 @@ SCHEMA_VERSION = 1
 MOST_MODULES = 6
 BAR = 24  # cells of the longest bar
 _EIGHTHS = " ▏▎▍▌▋▊▉"
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 CATEGORIES: dict[Category, Text] = {
     "parameters": Text("parameters", "파라미터"),
@@ -43,45 +44,11 @@ _PEAK = Text("At the peak: step {step}, {phase}", "최대 시점: {step}번째 �
 _IN = Text("in module {module}", "{module} 모듈")
 _MODULES = Text("By module", "모듈별")
 _ROOT = Text("(outside of modules)", "(모듈 밖)")
-_REMEDIES = Text(
-    "What would save memory, each simulated:", "메모리를 줄이는 방법(각각 시뮬레이션):"
-)
-_NO_REMEDY = Text(
-    "nothing that was tried saves memory here", "시도한 방법 가운데 줄어드는 것이 없습니다"
-)
-REMEDIES: dict[str, Text] = {
-    "accumulate": Text(
-        "gradients of {detail} parts of the batch, summed",
-        "배치를 {detail}개로 나눠 그래디언트 누적",
-    ),
-    "accumulate with batch norm": Text(
-        en="gradients of {detail} parts of the batch, summed; batch norm then sees the parts",
-        ko="배치를 {detail}개로 나눠 그래디언트 누적. batch norm은 나뉜 배치를 봅니다",
-    ),
-    "bf16": Text("torch.autocast in bfloat16", "bfloat16 torch.autocast"),
-    "fp16": Text("torch.autocast in float16, GradScaler", "float16 torch.autocast와 GradScaler"),
-    "checkpoint": Text(
-        en="checkpoint {detail} repeated blocks (their forward pass runs twice)",
-        ko="반복되는 블록 {detail}개를 checkpoint(forward를 두 번 실행)",
-    ),
-    "fused": Text("the optimizer with fused=True", "fused=True 옵션의 optimizer"),
-    "not foreach": Text("the optimizer with foreach=False", "foreach=False 옵션의 optimizer"),
-    "plain SGD": Text("SGD without momentum", "momentum 없는 SGD"),
-}
 _NOTES = Text("Not in these figures, or assumed:", "이 수치에 없거나 가정한 것:")
 _UNTRIED = Text(
     en="Predicted, not measured; for figures of a GPU the error is not known yet (docs/plan.md).",
     ko="측정이 아닌 예측입니다. GPU 수치의 오차는 아직 알려지지 않았습니다(docs/plan.md).",
 )
-
-
-def amount(size: int) -> str:
-    """Bytes in the largest unit that leaves 1 or more: 3 significant figures up to 100, whole ones above."""
-    value, unit = float(size), 0
-    while value >= 1024 and unit < len(_UNITS) - 1:
-        value, unit = value / 1024, unit + 1
-    digits = 0 if unit == 0 or value >= 100 else 1 if value >= 10 else 2
-    return f"{value:.{digits}f} {_UNITS[unit]}"
 
 
 def bar(share: float, width: int = BAR) -> str:
@@ -106,9 +73,11 @@ def render(plan: Plan, lang: Lang, width: int, colour: bool, cwd: str | None = N
             paint("strong", _MODULES.show(lang)),
             *_bars(modules[:MOST_MODULES], plan.allocated),
         ]
+    if plan.growth is not None:
+        out += ["", *wrap(grown(plan.growth, lang, cwd), width)]
     out += [""]
     if plan.remedies:
-        out += [*_remedies(plan, lang, paint), ""]
+        out += [*remedies_of(plan, lang, width, paint), ""]
     if plan.notes or plan.errors:
         out.append(_NOTES.show(lang))
         for note in (*plan.errors, *plan.notes):
@@ -149,17 +118,6 @@ def _moment(moment: Moment, lang: Lang, cwd: str | None) -> str:
     return ", ".join([said, *filter(None, parts)])
 
 
-def _remedies(plan: Plan, lang: Lang, paint: Paint) -> list[str]:
-    helpful = [remedy for remedy in plan.remedies if remedy.saved > 0]
-    if not helpful:
-        return [_NO_REMEDY.show(lang)]
-    rows = [
-        f"  {'−' + amount(one.saved):>11}  {REMEDIES[one.name].fill(detail=one.detail).show(lang)}"
-        for one in helpful
-    ]
-    return [paint("strong", _REMEDIES.show(lang)), *rows]
-
-
 def _bars(rows: list[tuple[str, int]], whole: int) -> list[str]:
     room = max((cells(label) for label, _ in rows), default=0)
     return [
@@ -171,9 +129,16 @@ def _bars(rows: list[tuple[str, int]], whole: int) -> list[str]:
 
 def as_plain(plan: Plan, step: Step, cwd: str | None = None) -> dict[str, Any]:
     """Everything for JSON: the plan, and the timeline of the replay that it was made of. Sizes are bytes."""
-    moment, found, card = plan.moment, plan.largest, plan.card
     return {
         "schema_version": SCHEMA_VERSION,
+        **plain_plan(plan, cwd),
+        "timeline": [{**event._asdict(), "site": _place(event.site, cwd)} for event in step.events],
+    }
+
+
+def plain_plan(plan: Plan, cwd: str | None = None) -> dict[str, Any]:
+    moment, found, card = plan.moment, plan.largest, plan.card
+    return {
         "card": card and {"name": card.name, "total": card.total, "usable": card.usable},
         "batch_size": plan.batch_size,
         "allocated": plan.allocated,
@@ -184,8 +149,8 @@ def as_plain(plan: Plan, step: Step, cwd: str | None = None) -> dict[str, Any]:
         "peak": moment and {**moment._asdict(), "site": _place(moment.site, cwd)},
         "largest": found and found._asdict(),
         "remedies": [remedy._asdict() for remedy in plan.remedies],
+        "growth": plan.growth and {"size": plan.growth.size, "site": _place(plan.growth.site, cwd)},
         "notes": [*plan.errors, *plan.notes],
-        "timeline": [{**event._asdict(), "site": _place(event.site, cwd)} for event in step.events],
     }
 
 

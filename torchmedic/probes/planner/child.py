@@ -7,6 +7,7 @@ no `except` sees that.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import faulthandler
 import os
 import pickle
@@ -45,6 +46,7 @@ class Child:
 
     def __init__(self, writer: int, noise: int) -> None:
         self._writer = writer
+        self.descriptors = frozenset((1, 2, writer, noise))
         faulthandler.disable()
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         null = os.open(os.devnull, os.O_RDWR)
@@ -84,7 +86,7 @@ def forked(seconds: float) -> Any:
     with tempfile.TemporaryFile() as noise:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12, where threads live
-            child = os.fork()
+            child = _fork()
         if child == 0:
             os.close(reader)
             return Child(writer, noise.fileno())
@@ -103,6 +105,22 @@ def forked(seconds: float) -> Any:
     if not is_result:
         raise NotReplayable(*value)
     return value
+
+
+def _fork() -> int:
+    """As `os.fork`, but unknown to autograd where PyTorch can use CUDA.
+
+    Its engine has threads for each card from the first backward pass on, and refuses to work in a child of `fork()`. A
+    replay needs none of them: nothing of it is on a card. glibc's `_Fork` (2.34 or newer) calls no handlers.
+    """
+    plain: Any = getattr(ctypes.PyDLL(None), "_Fork", None)
+    if plain is None or not sys.modules["torch"].backends.cuda.is_built():
+        return os.fork()
+    python: Any = ctypes.pythonapi
+    python.PyOS_BeforeFork()
+    child: int = plain()
+    (python.PyOS_AfterFork_Parent if child else python.PyOS_AfterFork_Child)()
+    return child
 
 
 def told(error: BaseException) -> tuple[str, str, Site | None]:

@@ -26,10 +26,11 @@ _COPIES = (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default)
 class Held:
     """One storage, or something else that takes memory."""
 
-    __slots__ = ("category", "id", "is_weighed", "operation", "place", "size")
+    __slots__ = ("category", "id", "is_weighed", "operation", "place", "size", "step")
 
-    def __init__(self, id: int, size: int, place: Place, operation: str) -> None:
+    def __init__(self, id: int, size: int, place: Place, operation: str, step: int) -> None:
         self.id, self.size, self.place, self.operation = id, size, place, operation
+        self.step = step  # when it was taken
         self.category: Category | None = None
         self.is_weighed = False  # the size is not the storage's own
 
@@ -62,6 +63,7 @@ class Ledger(TorchDispatchMode):  # type: ignore[misc]
             int, Held
         ] = {}  # taken in a forward pass, may be saved for the backward pass
         self._count = 0
+        self.used_again: set[int] = set()  # ids of what a later step was given
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -72,6 +74,8 @@ class Ledger(TorchDispatchMode):  # type: ignore[misc]
             self._saved()
         if self.adopt is not None and func not in _COPIES:
             args = self._adopted(args)
+        if self.step > 1:
+            self._use(args)
         output = self._answer(func, args, kwargs) if self._answer is not None else NotImplemented
         if output is NotImplemented:
             output = func(*args, **kwargs)
@@ -94,6 +98,14 @@ class Ledger(TorchDispatchMode):  # type: ignore[misc]
             return value
 
         return tuple(map(taken, args))
+
+    def _use(self, args: tuple[Any, ...]) -> None:
+        for value in args:
+            for tensor in value if type(value) in (list, tuple) else (value,):
+                if isinstance(tensor, torch.Tensor) and tensor.layout is torch.strided:
+                    found = self._live.get(tensor.untyped_storage()._cdata)
+                    if found is not None and found[0].step < self.step:
+                        self.used_again.add(found[0].id)
 
     def owns(self, tensors: Iterable[Any], category: Category) -> None:
         """Tells what these tensors are. Those of unknown storages are noted as taken now."""
@@ -180,7 +192,7 @@ class Ledger(TorchDispatchMode):  # type: ignore[misc]
 
     def _taken(self, size: int, place: Place, operation: str) -> Held:
         self._count += 1
-        held = Held(self._count, size, place, operation)
+        held = Held(self._count, size, place, operation, self.step)
         phase = self._phase()
         if phase == "forward" or (phase == "backward" and is_recomputing()):
             self._pending[held.id] = held

@@ -12,19 +12,23 @@ import os
 import sys
 import time
 import weakref
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NoReturn
 
 import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._device import _device_constructors
 
-from torchmedic.observed.plan import NotReplayable, Step
+from torchmedic.observed.plan import Change, NotReplayable, Step
 from torchmedic.probes.planner.card import CUDA
 from torchmedic.probes.planner.child import Child, forked
+from torchmedic.probes.planner.harmless import without_traces
+from torchmedic.probes.planner.places import in_backward
 from torchmedic.probes.planner.stage import Stage, stage
 from torchmedic.probes.planner.step import is_compiled
 from torchmedic.probes.planner.twins import batch_like, batch_size_of, tensors_of
+from torchmedic.probes.planner.variations import Variation, variations
 from torchmedic.probes.splice import spliced
 
 ITERATIONS = 2
@@ -33,12 +37,12 @@ MOST_BATCHES = 256  # of a replay: an accumulation longer than half of this is n
 
 
 class Capture:
-    """Watches the script until its first step is over. `on_step` is called then, once, inside of the loop, with a function that
-    replays the loop with a batch size (None: as it is)."""
+    """Watches the script until its first step is over. `on_step` is called then, once, inside of the loop, with what
+    replays it."""
 
     def __init__(
         self,
-        on_step: Callable[[Callable[[int | None], Step]], None],
+        on_step: Callable[[Loop], None],
         capability: tuple[int, int],
         seconds: float,
     ) -> None:
@@ -109,15 +113,16 @@ class Capture:
             hook.remove()
         begun: list[_Replay] = []
 
-        def replay(size: int | None) -> Step:
+        def replay(size: int | None, variation: Variation) -> Step:
             found = forked(self._seconds)
             if isinstance(found, Child):
-                begun.append(_Replay(found, self._alive(), data, size, self._capability))
+                alive = self._alive()
+                begun.append(_Replay(found, alive, data, size, self._capability, variation))
                 raise _Begun
             return found  # type: ignore[no-any-return]
 
         try:
-            self._on_step(replay)
+            self._on_step(Loop(replay, *self._alive(), self._capability))
         except _Begun:
             self._replay = begun[0]
             sys.excepthook = lambda kind, error, at: begun[0].child.fail(error)
@@ -128,6 +133,28 @@ class Capture:
         roots = [m for ref in self._roots.values() if (m := ref()) is not None]
         optimizers = [o for ref in self._optimizers.values() if (o := ref()) is not None]
         return roots, optimizers
+
+
+class Loop:
+    """A loop that can be replayed: called with a batch size (None: as it is), it raises NotReplayable."""
+
+    def __init__(
+        self,
+        replay: Callable[[int | None, Variation], Step],
+        models: list[Any],
+        optimizers: list[Any],
+        capability: tuple[int, int],
+    ) -> None:
+        self._replay = replay
+        self._of = models, optimizers, capability
+
+    def __call__(self, size: int | None) -> Step:
+        return self._replay(size, Variation())
+
+    def changes(self, step: Step) -> Iterator[Change]:
+        """What may make this one smaller."""
+        for name, detail, size, variation in variations(*self._of, step.batch_size):
+            yield Change(name, partial(self._replay, size, variation), detail)
 
 
 class _Begun(BaseException):
@@ -144,8 +171,10 @@ class _Replay:
         data: Any,
         size: int | None,
         capability: tuple[int, int],
+        variation: Variation,
     ) -> None:
         self.child = child
+        self._variation = variation
         self._models, self._optimizers = alive
         self._data, self._size, self._capability = data, size, capability
         self._started = time.perf_counter()
@@ -164,6 +193,7 @@ class _Replay:
     def _begin(self) -> Any:
         if any(isinstance(one, torch.optim.LBFGS) for one in self._optimizers):
             raise NotReplayable("LBFGS asks for the loss as often as values want it")
+        self._stack.enter_context(without_traces(self.child.descriptors))
         here = self._stage = self._stack.enter_context(stage("cuda", self._capability))
         self._stack.enter_context(self._on_card)
         _autocast_on_card()
@@ -176,6 +206,7 @@ class _Replay:
             here.twins.take_optimizer(optimizer)
             optimizer.register_step_pre_hook(self._step_begins)
             optimizer.register_step_post_hook(self._step_ends)
+        self._variation.begin(self._models, self._optimizers)
         iterator: Any = torch.utils.data.dataloader._BaseDataLoaderIter
         iterator.__next__ = lambda loader: self._batch()  # its workers are the parent's
         for owner, name in ((torch.Tensor, "backward"), (torch.autograd, "backward")):
@@ -200,12 +231,15 @@ class _Replay:
         data = batch_like(self._data, here.twins.device, self._size)
         here.ledger.owns(tensors_of(data), "batch")
         here.ledger.phase = "forward"
+        self._variation.forward()
         return data
 
     def _in_backward(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def backward(*arguments: Any, **keywords: Any) -> Any:
             ledger = self._stage.ledger
             before, ledger.phase = ledger.phase, "backward"
+            if before != "backward":  # one calls the other
+                arguments = (self._variation.backward(arguments[0]), *arguments[1:])
             try:
                 return function(*arguments, **keywords)
             finally:
@@ -216,12 +250,14 @@ class _Replay:
     def _step_begins(self, *arguments: Any) -> None:
         self._stage.ledger.phase, self._stage.answers.is_own = "optimizer", True
         self._on_card.is_off = True  # it knows what stays on the CPU
+        self._variation.stepping(arguments[0])
 
     def _step_ends(self, optimizer: Any, *arguments: Any) -> None:
         here = self._stage
         here.twins.note_state(optimizer)
         here.ledger.phase, here.answers.is_own = "forward", False
         self._on_card.is_off = False
+        self._variation.forward()
         self._steps[id(optimizer)] = self._steps.get(id(optimizer), 0) + 1
         is_over = min(self._steps.values()) >= ITERATIONS
         if is_over and self._data is None:
@@ -229,7 +265,7 @@ class _Replay:
         if is_over and max(self._steps.values()) > MOST_BATCHES:
             self._finish(is_complete=False)
 
-    def _finish(self, is_complete: bool) -> None:
+    def _finish(self, is_complete: bool) -> NoReturn:
         here = self._stage
         events = here.ledger.close()
         self._stack.close()
@@ -244,6 +280,7 @@ class _Replay:
                 is_complete=is_complete,
                 capability=self._capability,
                 seconds=time.perf_counter() - self._started,
+                used_again=frozenset(here.ledger.used_again),
             )
         )
 
@@ -270,12 +307,13 @@ class _OnCard(TorchFunctionMode):  # type: ignore[misc]
 
 
 def _autocast_on_card() -> None:
-    """`torch.autocast("cpu")` is the card's too. For good: this is a child."""
+    """`torch.autocast("cpu")` is the card's too, but not where a checkpoint gives both theirs. For good: this is a child."""
     kind: Any = torch.amp.autocast_mode.autocast
     made = kind.__init__
 
     def __init__(self: Any, device_type: str, *arguments: Any, **keywords: Any) -> None:
-        made(self, "cuda" if device_type == "cpu" else device_type, *arguments, **keywords)
+        is_cards = device_type == "cpu" and not in_backward()
+        made(self, "cuda" if is_cards else device_type, *arguments, **keywords)
 
     kind.__init__ = __init__
 

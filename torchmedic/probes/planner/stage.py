@@ -92,11 +92,11 @@ def _card(capability: tuple[int, int], ledger: Ledger, answers: Answers, missing
 def _adopted(
     ledger: Ledger, missing: set[str], known: dict[int, tuple[Any, Any]], tensor: Any
 ) -> Any:
-    """A tensor of the program's own that stayed on the CPU, class weights say, as if it were on the card."""
-    if tensor.dim() == 0 or tensor.device.type != "cpu":
+    """A tensor of the program's own, which is on a real card, or stayed on the CPU: class weights say, as if on the card."""
+    if tensor.dim() == 0 or tensor.device.type not in ("cpu", "cuda"):
         return tensor
     if id(tensor) not in known:
-        missing.add("stranger")
+        missing.update(["stranger"] if tensor.device.type == "cpu" else [])
         known[id(tensor)] = tensor, like(tensor, CUDA)
         ledger.owns([known[id(tensor)][1]], "buffers")
     return known[id(tensor)][1]

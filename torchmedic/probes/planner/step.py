@@ -108,6 +108,7 @@ def _replayed(job: Job) -> Step:
         is_complete=is_complete,
         capability=job.capability if job.device == "cuda" else None,
         seconds=time.perf_counter() - start,
+        used_again=frozenset(here.ledger.used_again),
     )
 
 
