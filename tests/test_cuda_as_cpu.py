@@ -28,7 +28,9 @@ PROGRAMS = {
     "method_cuda": """
         model.cuda()
         loss = F.cross_entropy(model(x.cuda(non_blocking=True)), y.cuda(0))
+        optimizer = torch.optim.Adam(model.parameters(), foreach=True)
         loss.backward()
+        optimizer.step()
     """,
     "to_name": """
         model.to("cuda:0")

@@ -39,6 +39,7 @@ EDGES |= {
     "checklist",
     "console",
     "evidence",
+    "exact",
     "offering",
     "overfit",
     "plan_script",

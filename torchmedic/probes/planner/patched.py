@@ -27,7 +27,8 @@ class _Quiet:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return lambda *_, **__: 1.0 if name == "elapsed_time" else True
+        answer = {"elapsed_time": 1.0, "is_capturing": False}.get(name, True)
+        return lambda *_, **__: answer
 
 
 def answers_of(capability: tuple[int, int]) -> dict[str, Any]:
