@@ -40,6 +40,7 @@ EDGES |= {
     "console",
     "crash_plan",
     "evidence",
+    "exact",
     "offering",
     "overfit",
     "plan_script",

@@ -44,6 +44,9 @@ NOT_SEEN_IN_SOURCE: set[str] = {
     "training-data-not-shuffled",
     "distributed-epoch-not-set",
     "distributed-wrapper-bypassed",
+    "tensor-index-out-of-range",
+    "sampling-probabilities-invalid",
+    "binary-loss-refused",
 }
 PARTICLES = "을|를|은|는|이|가|과|와|으로|로"
 PARTICLE = re.compile(rf"\{{\w+\}}[`\"')\]]*(?:{PARTICLES})(?=[\s.,)]|$)")

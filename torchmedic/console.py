@@ -88,8 +88,8 @@ class Waiting:
         ko="torchmedic: 고친 복사본을 실행하는 중입니다(수정안 {count}개) …",
     )
 
-    def __init__(self, options: Options, count: int) -> None:
-        self.line = self.TEXT.fill(count=count).show(options.lang)
+    def __init__(self, options: Options, count: int = 0, text: Text = TEXT) -> None:
+        self.line = text.fill(count=count).show(options.lang)
         self.is_shown = bool(getattr(sys.stderr, "isatty", lambda: False)())
         self.is_erased = use_colour(asked=options.colour)
 

@@ -6,13 +6,12 @@ plan, never the report.
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from torchmedic.model import LANGS, Diagnosis, Evidence, Table, Text
@@ -201,26 +200,3 @@ def _advice(words: Sequence[str], card: Card) -> tuple[Evidence, ...]:
         f"CUDA_VISIBLE_DEVICES= torchmedic plan --memory {card.total >> 20}MiB {shlex.join(words)}"
     )
     return (Evidence(ASK.fill(command=said.replace("{", "{{").replace("}", "}}"))),)
-
-
-@contextmanager
-def survived_by(report: Callable[[], object]) -> Iterator[None]:
-    """If this process is ended inside, a child of it reports in its place."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            os.close(writer)
-            if not os.read(reader, 1):
-                report()
-        finally:
-            os._exit(0)
-    os.close(reader)
-    try:
-        yield
-    finally:
-        with suppress(OSError):
-            os.write(writer, b"1")
-        os.close(writer)
-        with suppress(ChildProcessError):
-            os.waitpid(child, 0)

@@ -23,6 +23,8 @@ from torchmedic.model import Lang, Text
 from torchmedic.render import Report
 
 if TYPE_CHECKING:
+    from torchmedic.exact import Exact
+    from torchmedic.fix.child import Launch
     from torchmedic.model import Diagnosis, Rule
     from torchmedic.observed import Failure
     from torchmedic.probes.observer.hooks import Observer
@@ -179,6 +181,9 @@ class Session:
             first, *rest = found
             said = ended_early(ended, self._steps())
             found = (first._replace(evidence=(*first.evidence, said)), *rest)
+        exact = self._exact(failure, seconds) if found and not ended else None
+        if exact is not None:
+            failure, found = exact.failure, tuple(map(with_diffs, exact.found))
         notes: tuple[Text, ...] = ()
         is_unknown = not found and not broken
         if is_unknown and not suppressed and not is_caught:
@@ -186,14 +191,14 @@ class Session:
 
             notes = honest_answer(failure)
         elif self.options.verify and any(d.fixes for d in found):
-            found = self._verified(found, failure, seconds)
+            found = self._verified(found, failure, seconds, exact)
         with suppress(Exception):
             told = set(map(silent.key, found))
             found += tuple(d for d in self._silent() if silent.key(d) not in told)
         if is_unknown and not found and not notes:
             return
         if found:
-            found = self._planned(found, failure, error, notes)
+            found = self._planned(found, failure, error)
         report = self.ranks.crashed(Report("run", found, notes), failure)
         self._write(report)
         if self.options.fix:
@@ -202,22 +207,15 @@ class Session:
             offer_fix(report, self.options)
 
     def _planned(
-        self,
-        found: tuple[Diagnosis, ...],
-        failure: Failure,
-        crash: BaseException,
-        notes: tuple[Text, ...],
+        self, found: tuple[Diagnosis, ...], failure: Failure, crash: BaseException
     ) -> tuple[Diagnosis, ...]:
-        """Of a step for which a card had too little memory. A process that holds the card replays in itself."""
+        """Of a step for which a card had too little memory."""
         if found[0].rule.code != "TM301" or not hasattr(os, "fork"):
             return found
         try:
-            from torchmedic import crash_plan
+            from torchmedic.crash_plan import with_plan
 
-            with crash_plan.survived_by(lambda: self._write(Report("run", found, notes))):
-                first = crash_plan.with_plan(
-                    found[0], failure, crash, self.words, self.cwd, self.environment
-                )
+            first = with_plan(found[0], failure, crash, self.words, self.cwd, self.environment)
             return (first, *found[1:])
         except KeyboardInterrupt:  # what was found out is still told
             return found
@@ -225,25 +223,57 @@ class Session:
             tell_failure("while planning its memory", error)
             return found
 
+    def _exact(self, failure: Failure, seconds: float) -> Exact | None:
+        """The same mistake as the CPU tells it, where the GPU did not say what it was."""
+        if not self.options.verify or not is_inexact(failure):
+            return None
+        from torchmedic import exact
+
+        try:
+            with Waiting(self.options, text=exact.WAITING):
+                launch = self._launch(seconds)
+                return exact.exact(failure, launch, self._limit(seconds))
+        except KeyboardInterrupt:
+            return None
+        except Exception as error:
+            tell_failure("while running the program on the CPU", error)
+            return None
+
     def _verified(
-        self, found: tuple[Diagnosis, ...], failure: Failure, seconds: float
+        self,
+        found: tuple[Diagnosis, ...],
+        failure: Failure,
+        seconds: float,
+        exact: Exact | None,
     ) -> tuple[Diagnosis, ...]:
         first, *rest = found
         try:
-            return (self._proven(first, failure, seconds), *rest)
+            launch = exact.launch if exact is not None else self._launch(seconds)
+            return (self._proven(first, failure, launch, seconds), *rest)
         except KeyboardInterrupt:  # what was found out is still told
             return found
         except Exception as error:
             tell_failure("while trying its fixes", error)
             return found
 
-    def _proven(self, first: Diagnosis, failure: Failure, seconds: float) -> Diagnosis:
+    def _proven(
+        self, first: Diagnosis, failure: Failure, launch: Launch, seconds: float
+    ) -> Diagnosis:
         from torchmedic import mending
 
-        launch = mending.launch_of(self.words, self.cwd, self.environment, seconds)
-        limit = self.options.limit or mending.default_limit(seconds)
         with Waiting(self.options, len(first.fixes)):
-            return mending.proven(first, launch, mending.goal_of(failure, first), limit)
+            goal = mending.goal_of(failure, first)
+            return mending.proven(first, launch, goal, self._limit(seconds))
+
+    def _launch(self, seconds: float) -> Launch:
+        from torchmedic import mending
+
+        return mending.launch_of(self.words, self.cwd, self.environment, seconds)
+
+    def _limit(self, seconds: float) -> float:
+        from torchmedic import mending
+
+        return self.options.limit or mending.default_limit(seconds)
 
     def _write(self, report: Report) -> None:
         options = self.options
@@ -289,6 +319,11 @@ def _collect(broken: list[Rule]) -> Callable[[Rule, Exception], None]:
         broken.append(rule)
 
     return on_error
+
+
+def is_inexact(failure: Failure) -> bool:
+    """A kernel's check failed on a GPU, of which the exception says neither what nor where."""
+    return "device-side assert triggered" in failure.message
 
 
 def is_aftermath(failure: Failure) -> bool:

@@ -23,6 +23,7 @@ from torchmedic.fix.patch import Rewritten
 from torchmedic.fix.trial import FAILURE, outline
 from torchmedic.model import Span
 from torchmedic.observed import Failure, Source, load
+from torchmedic.probes.cuda_as_cpu import HIDDEN
 
 TAIL = 1 << 16  # bytes of the program's output that are kept
 # The package itself is loaded by its place, so that `sys.path` stays as the program would find it.
@@ -56,6 +57,7 @@ class Launch:
     files        the user's own files that were loaded, as absolute paths
     seconds      how long it ran until it crashed
     memory       bytes that it held at most
+    is_on_cpu    what asks for CUDA gets the CPU
     """
 
     words: tuple[str, ...]
@@ -65,6 +67,7 @@ class Launch:
     files: tuple[str, ...] = ()
     seconds: float = 0.0
     memory: int = 0
+    is_on_cpu: bool = False
 
 
 @dataclass(frozen=True)
@@ -158,6 +161,7 @@ class Child:
             if file and lines and goal.function
             else None,
             "on_crash": on_crash,
+            "is_on_cpu": launch.is_on_cpu,
         }
 
     def _lines(self, line: int, file: str) -> list[int]:
@@ -207,7 +211,7 @@ class Child:
             self._process = subprocess.Popen(
                 [sys.executable, *flags, "-c", boot, path],
                 cwd=self.box.inside(launch.cwd),
-                env=self._environment(launch.environment),
+                env=self._environment(launch),
                 pass_fds=[pipe],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -221,8 +225,9 @@ class Child:
         for handle in self._pipes:
             os.set_blocking(handle, False)
 
-    def _environment(self, variables: Mapping[str, str]) -> dict[str, str]:
-        result = {**variables, **QUIETED}
+    def _environment(self, launch: Launch) -> dict[str, str]:
+        variables = launch.environment
+        result = {**variables, **QUIETED, **(HIDDEN if launch.is_on_cpu else {})}
         result.setdefault("PYTHONHASHSEED", "0")  # the order of sets is the same in all trials
         for name in ("TMPDIR", "TEMP", "TMP"):
             result[name] = self.box.temporary

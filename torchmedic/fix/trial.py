@@ -16,10 +16,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib.abc import MetaPathFinder
 from types import CodeType, FrameType, ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torchmedic.fix import guard
 from torchmedic.probes.launch import Program, run
+
+if TYPE_CHECKING:
+    from torchmedic.probes.record import Recorder
 
 FAILURE = "failure.pickle"  # in the box's top folder: what the trial crashed with
 MESSAGE = 1500  # characters of an error's message that are told
@@ -34,6 +37,7 @@ class Trial:
         self.spec = spec
         self.root: str = spec["root"]
         self.pid = os.getpid()
+        self.recorder: Recorder | None = None
         self.steps = 0
         self._told = 0.0
         self._has_optimizer = False
@@ -109,11 +113,18 @@ class Trial:
 
     def _leave(self, error: BaseException) -> bool:
         module, _, name = self.spec["on_crash"].partition(":")
-        found = getattr(importlib.import_module(module), name)(error)
+        read = getattr(importlib.import_module(module), name)
+        found = read(error, self.recorder) if self.recorder is not None else read(error)
         data = found if isinstance(found, bytes) else pickle.dumps(found)
         with open(os.path.join(self.spec["top"], FAILURE), "wb") as file:
             file.write(data)
         return True
+
+    def use_cpu(self, torch: ModuleType) -> None:
+        """Called with `torch`, once it is loaded."""
+        from torchmedic.probes import cuda_as_cpu
+
+        cuda_as_cpu.install()
 
     def watch_optimizers(self, module: ModuleType) -> None:
         """Called with `torch.optim.optimizer` as soon as the program has imported it."""
@@ -327,6 +338,7 @@ def main(path: str) -> None:
         site = Site(place["path"], place["function"], place["lines"], lambda: trial.tell("site"))
     after = AfterImport(
         {
+            **({"torch": trial.use_cpu} if spec["is_on_cpu"] else {}),
             "torch.optim.optimizer": trial.watch_optimizers,
             "torch.serialization": _announce_saves,
             "multiprocessing.util": _guard_workers(spec["top"]),
@@ -336,6 +348,11 @@ def main(path: str) -> None:
         trial.root,
     )
     sys.meta_path.insert(0, after)
+    if spec["is_on_cpu"] and spec["on_crash"]:
+        from torchmedic.probes.record import Recorder
+
+        trial.recorder = Recorder()
+        trial.recorder.install()
     _use_copies(trial.root, spec["program"])
     trial.tell("started", walled=guard.wall(spec["top"]))
     guard.install(spec["top"])

@@ -87,7 +87,17 @@ def failure_from_text(text: str) -> Failure | None:
         failure = found[-1].failure
     if failure is not None and culprits:
         failure = failure._replace(culprits=tuple(culprits[-1:]))
-    return failure
+    return _with_assertion(failure, text) if failure is not None else None
+
+
+def _with_assertion(failure: Failure, text: str) -> Failure:
+    """The first line that a CUDA kernel printed, behind the message that tells no more than that there is one."""
+    if "device-side assert triggered" not in failure.message or "Assertion" in failure.message:
+        return failure
+    place = re.search(r"(?m)^.{0,500}\.cuh?:\d+: .{0,800}Assertion [`'].{0,800}failed", text)
+    if place is None:
+        return failure
+    return failure._replace(message=f"{failure.message}\n{place[0].strip()}")
 
 
 def _with_parent(failure: Failure, chosen: _Candidate, candidates: Iterable[_Candidate]) -> Failure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,11 +27,12 @@ class _Quiet:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return lambda *_, **__: 1.0 if name == "elapsed_time" else True
+        answer = {"elapsed_time": 1.0, "is_capturing": False}.get(name, True)
+        return lambda *_, **__: answer
 
 
-def patch_cuda(capability: tuple[int, int]) -> None:
-    """For good."""
+def answers_of(capability: tuple[int, int]) -> dict[str, Any]:
+    """What stands in the place of `torch.cuda`'s names, for a card that can do so much."""
     properties = SimpleNamespace(
         name=NAME,
         major=capability[0],
@@ -39,38 +41,45 @@ def patch_cuda(capability: tuple[int, int]) -> None:
         multi_processor_count=108,
         warp_size=32,
     )
-    cuda: Any = torch.cuda
-    _answer(
-        cuda,
-        is_available=True,
-        is_initialized=True,
-        device_count=1,
-        current_device=0,
-        get_device_capability=capability,
-        get_device_name=NAME,
-        get_device_properties=properties,
-        _get_device_properties=properties,
-        get_arch_list=[f"sm_{capability[0]}{capability[1]}"],
-        mem_get_info=(TOTAL, TOTAL),
-        memory_allocated=0,
-        memory_reserved=0,
-        max_memory_allocated=0,
-        max_memory_reserved=0,
-        memory_stats={},
-        memory_summary="",
-        is_current_stream_capturing=False,
-        default_stream=_Quiet(),
-        current_stream=_Quiet(),
-    )
+    answers: dict[str, Any] = {
+        "is_available": True,
+        "is_initialized": True,
+        "device_count": 1,
+        "current_device": 0,
+        "get_device_capability": capability,
+        "get_device_name": NAME,
+        "get_device_properties": properties,
+        "_get_device_properties": properties,
+        "get_arch_list": [f"sm_{capability[0]}{capability[1]}"],
+        "mem_get_info": (TOTAL, TOTAL),
+        "memory_allocated": 0,
+        "memory_reserved": 0,
+        "max_memory_allocated": 0,
+        "max_memory_reserved": 0,
+        "memory_stats": {},
+        "memory_summary": "",
+        "is_current_stream_capturing": False,
+        "default_stream": _Quiet(),
+        "current_stream": _Quiet(),
+    }
     quiet = "synchronize empty_cache set_device manual_seed manual_seed_all seed seed_all init _lazy_init"
     quiet += " reset_peak_memory_stats reset_max_memory_allocated ipc_collect set_rng_state"
-    _answer(cuda, **dict.fromkeys(quiet.split()))
-    for name in ("Stream", "Event", "device", "stream"):
-        setattr(cuda, name, _Quiet)
-    cuda.get_rng_state = lambda *_: torch.zeros(16, dtype=torch.uint8)
-    cuda.is_bf16_supported = lambda including_emulation=True: (
-        capability >= (8, 0) or including_emulation
-    )
+    answers |= dict.fromkeys(quiet.split())
+    return {
+        **{name: _saying(answer) for name, answer in answers.items()},
+        **dict.fromkeys(("Stream", "Event", "device", "stream"), _Quiet),
+        "get_rng_state": lambda *_: torch.zeros(16, dtype=torch.uint8),
+        "is_bf16_supported": lambda including_emulation=True: (
+            capability >= (8, 0) or including_emulation
+        ),
+    }
+
+
+def patch_cuda(capability: tuple[int, int]) -> None:
+    """For good."""
+    cuda: Any = torch.cuda
+    for name, answer in answers_of(capability).items():
+        setattr(cuda, name, answer)
     cuda.amp.common.amp_definitely_not_available = lambda: False  # else GradScaler is off
     torch.backends.cudnn.is_acceptable = lambda tensor: False  # nn.LSTM would flatten its weights
     _swap_without_memo()
@@ -92,9 +101,8 @@ def step_whatever_is_found() -> None:
     scaler._maybe_opt_step = lambda self, optimizer, state, *a, **k: optimizer.step(*a, **k)
 
 
-def _answer(owner: Any, **answers: Any) -> None:
-    for name, answer in answers.items():
-        setattr(owner, name, lambda *_, _answer=answer, **__: _answer)
+def _saying(answer: Any) -> Callable[..., Any]:
+    return lambda *_, **__: answer
 
 
 def _swap_without_memo() -> None:

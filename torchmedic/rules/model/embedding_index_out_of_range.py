@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from torchmedic.model import Diagnosis, Edit, Evidence, Fix, Rule, Severity, Text, Variant
 from torchmedic.observed import Failure
 from torchmedic.observed.construction import constructor
+from torchmedic.rules._asserts import assertion, is_of_embedding
 from torchmedic.rules._place import answer
 
 rule = Rule(
@@ -66,6 +67,7 @@ rule = Rule(
         "index out of range in self",
         "Assertion `srcIndex < srcSelectDimSize` failed",
         "Assertion 'srcIndex < srcSelectDimSize' failed",
+        "vectorized gather kernel index out of bounds",
     ),
     variants=(
         Variant(
@@ -123,6 +125,8 @@ _MADE = Text(
 def row_is_not_there(failure: Failure) -> Iterator[Diagnosis]:
     reading = rule.read(failure.message)
     if reading is None:
+        return
+    if "vectorized gather" in assertion(failure) and not is_of_embedding(failure):
         return
     layer = failure.failing
     rows = layer.settings.get("num_embeddings") if layer else None

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from torchmedic.model import Diagnosis, Edit, Evidence, Fix, Rule, Severity, Span, Text, Variant
 from torchmedic.observed import Failure
+from torchmedic.rules._asserts import LABEL, suspects
 from torchmedic.rules._outputs import head, loss_input, prediction, target
 from torchmedic.rules._place import answer
 
@@ -89,18 +90,6 @@ rule = Rule(
             ),
         ),
         Variant(
-            "device",
-            Text(
-                en="a check on the GPU failed: most often a label or index out of range",
-                ko="GPU에서 검사에 실패했습니다: 대개 범위를 벗어난 레이블이나 인덱스입니다",
-            ),
-            help=Text(
-                en="Run the same batch on the CPU, or with `CUDA_LAUNCH_BLOCKING=1`: the message then names the line.",
-                ko="같은 배치를 CPU에서 실행하거나 `CUDA_LAUNCH_BLOCKING=1`을 설정하면 실제 줄이 나옵니다.",
-            ),
-            messages=("device-side assert triggered",),
-        ),
-        Variant(
             "old",
             Text(
                 en="a class label does not fit the model's outputs",
@@ -129,13 +118,11 @@ rule = Rule(
         "[12,0,0] Assertion `t >= 0 && t < n_classes` failed.",
         "RuntimeError: Assertion `cur_target >= 0 && cur_target < n_classes' failed. at "
         "/pytorch/aten/src/THNN/generic/ClassNLLCriterion.c:94",
-        "RuntimeError: CUDA error: device-side assert triggered",
         "RuntimeError: Class values must be smaller than num_classes.",
     ),
     search=(
         "Target is out of bounds CrossEntropyLoss",
         "t >= 0 && t < n_classes failed",
-        "CUDA error device-side assert triggered",
     ),
     links=(
         "https://docs.pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html",
@@ -159,7 +146,9 @@ def label_is_out_of_range(failure: Failure) -> Iterator[Diagnosis]:
     label, given = reading.facts.get("label"), loss_input(failure)
     labels, scores = target(failure), prediction(failure)
     if not isinstance(label, int):
-        yield answer(rule, failure, reading)
+        is_late = reading.variant.name == "assert" and "device-side assert" in failure.message
+        known = tuple(suspects(failure, LABEL)) if is_late else ()
+        yield answer(rule, failure, reading, evidence=known)
         return
     classes, evidence, facts = None, tuple[Evidence, ...](), dict[str, object]()
     if given is not None and given.shape:
