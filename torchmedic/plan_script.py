@@ -45,6 +45,9 @@ def run(words: Sequence[str], wish: Wish) -> int:
     that name no program, and OptionError for settings of the allocator that PyTorch refuses."""
     options = options_of(os.environ)
     from torchmedic.probes import launch
+    from torchmedic.probes.cuda_as_cpu import HIDDEN
+
+    os.environ.update(HIDDEN)
     from torchmedic.probes.planner.script import Capture, end_parent
 
     program = launch.Program.parse(words)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import gc
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from types import CodeType, TracebackType
@@ -98,11 +97,6 @@ class _BodyReplay(_Replay):
         self._stack.close()
 
     def _rest(self) -> NoReturn:
-        for scaler in _objects(
-            torch.amp.GradScaler
-        ):  # the crash may have been between two of its calls
-            refresh = torch.amp.grad_scaler._refresh_per_optimizer_state
-            scaler._per_optimizer_states = defaultdict(refresh)
         names = self._names
         data = self._begin()
         exec(self._body.code, names)

@@ -127,8 +127,8 @@ class Ledger(TorchDispatchMode):  # type: ignore[misc]
         self._live[key] = held, weakref.ref(storage, self._when_gone(key, held))
 
     def take(self, size: int, operation: str, category: Category = "workspace") -> None:
-        """Something that stays to the end."""
-        self._taken(size, self.places.last, operation).category = category
+        """Something that stays to the end, and is no module's own."""
+        self._taken(size, NOWHERE, operation).category = category
 
     def pass_through(self, *sizes: int, operation: str) -> None:
         """What an operation takes and gives back before it returns, all of it at one time."""

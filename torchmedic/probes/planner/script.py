@@ -8,10 +8,12 @@ card and gets batches without memory, of the size asked for, from the program's 
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sys
 import time
 import weakref
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NoReturn
@@ -21,6 +23,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._device import _device_constructors
 
 from torchmedic.observed.plan import Change, NotReplayable, Step
+from torchmedic.probes import cuda_as_cpu
 from torchmedic.probes.planner.card import CUDA
 from torchmedic.probes.planner.child import Child, forked
 from torchmedic.probes.planner.harmless import without_traces
@@ -58,10 +61,11 @@ class Capture:
             int, tuple[int, int]
         ] = {}  # of an optimizer: draws, and steps since the last one
         self._hooks: list[Any] = []
+        self._uncover: Callable[[], None] = lambda: None
         self._replay: _Replay | None = None
 
     def install(self) -> None:
-        """torch is loaded."""
+        """torch is loaded, and sees no card. The program sees one, which is the CPU."""
         from torch.nn.modules import module
         from torch.optim import optimizer
         from torch.utils.data import dataloader
@@ -76,6 +80,7 @@ class Capture:
         names = draw.__globals__
         names["_torchmedic_drawn"] = self._drawn
         draw.__code__ = spliced(draw, "True", "None", "_torchmedic_drawn")
+        self._uncover = cuda_as_cpu.install()
 
     @property
     def child(self) -> Child | None:
@@ -124,6 +129,7 @@ class Capture:
         try:
             self._on_step(Loop(replay, *self._alive(), self._capability))
         except _Begun:
+            self._uncover()
             self._replay = begun[0]
             sys.excepthook = lambda kind, error, at: begun[0].child.fail(error)
             return self._replay.begin()
@@ -193,6 +199,7 @@ class _Replay:
     def _begin(self) -> Any:
         if any(isinstance(one, torch.optim.LBFGS) for one in self._optimizers):
             raise NotReplayable("LBFGS asks for the loss as often as values want it")
+        _scale_on_card()
         self._stack.enter_context(without_traces(self.child.descriptors))
         here = self._stage = self._stack.enter_context(stage("cuda", self._capability))
         self._stack.enter_context(self._on_card)
@@ -304,6 +311,16 @@ class _OnCard(TorchFunctionMode):  # type: ignore[misc]
         args = tuple(CUDA if _is_cpu(value) else value for value in args)
         kwargs = {name: CUDA if _is_cpu(value) else value for name, value in (kwargs or {}).items()}
         return func(*args, **kwargs)
+
+
+def _scale_on_card() -> None:
+    """Scales that are on another device, and what is known of a step that was begun, are made anew. Before the stage, which hides
+    what there is from `gc`."""
+    refresh: Any = getattr(torch.amp.grad_scaler, "_refresh_per_optimizer_state", None)
+    for one in gc.get_objects():
+        if refresh is not None and issubclass(type(one), torch.amp.GradScaler):
+            one._scale = one._growth_tracker = None
+            one._per_optimizer_states = defaultdict(refresh)
 
 
 def _autocast_on_card() -> None:
