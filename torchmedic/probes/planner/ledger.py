@@ -40,7 +40,7 @@ class Ledger(TorchDispatchMode):  # type: ignore[misc]
 
     `answer` may take an operation over; `hidden` is called after each, and tells what the operation took beside its
     outputs through `take` and `pass_through`. `adopt` gets every real tensor that an operation is given beside fake
-    ones, and tells what to take instead.
+    ones, and whether it is to be changed, and tells what to take instead.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Ledger(TorchDispatchMode):  # type: ignore[misc]
         self.phase: Phase = "setup"
         self.step = 0
         self._answer = answer
-        self.adopt: Callable[[Any], Any] | None = None
+        self.adopt: Callable[[Any, bool], Any] | None = None
         self._hidden = hidden(self) if hidden is not None else None
         self._events: list[tuple[bool, Held, Phase, int]] = []
         self._live: dict[int, tuple[Held, Any]] = {}
@@ -73,7 +73,7 @@ class Ledger(TorchDispatchMode):  # type: ignore[misc]
         if self._pending and in_backward() and not is_recomputing():
             self._saved()
         if self.adopt is not None and func not in _COPIES:
-            args = self._adopted(args)
+            args = self._adopted(func, args)
         if self.step > 1:
             self._use(args)
         output = self._answer(func, args, kwargs) if self._answer is not None else NotImplemented
@@ -86,13 +86,14 @@ class Ledger(TorchDispatchMode):  # type: ignore[misc]
             self._hidden(func, args, kwargs, output)
         return output
 
-    def _adopted(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _adopted(self, func: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """Real tensors among the arguments, and in their lists, become what `adopt` says."""
         adopt: Any = self.adopt
+        target = args[0] if args and func._schema.is_mutable else None
 
         def taken(value: Any) -> Any:
             if type(value) in _REAL:
-                return adopt(value)
+                return adopt(value, value is target)
             if type(value) in (list, tuple) and any(type(one) in _REAL for one in value):
                 return type(value)(map(taken, value))
             return value

@@ -90,10 +90,15 @@ def _card(capability: tuple[int, int], ledger: Ledger, answers: Answers, missing
 
 
 def _adopted(
-    ledger: Ledger, missing: set[str], known: dict[int, tuple[Any, Any]], tensor: Any
+    ledger: Ledger,
+    missing: set[str],
+    known: dict[int, tuple[Any, Any]],
+    tensor: Any,
+    is_changed: bool,
 ) -> Any:
     """A tensor of the program's own, which is on a real card, or stayed on the CPU: class weights say, as if on the card."""
-    if tensor.dim() == 0 or tensor.device.type not in ("cpu", "cuda"):
+    is_number = tensor.dim() == 0 and not is_changed  # the card takes one from the CPU
+    if is_number or tensor.device.type not in ("cpu", "cuda"):
         return tensor
     if id(tensor) not in known:
         missing.update(["stranger"] if tensor.device.type == "cpu" else [])
