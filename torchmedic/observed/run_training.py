@@ -12,7 +12,8 @@ class OptimizerRun(NamedTuple):
 
     `stale`: steps whose gradients still held those of the step before. `thrown`: steps that found nothing, because
     what a backward pass had computed was cleared before, without a forward pass in between; `early`: with one.
-    `empty`: steps that found nothing. `owner`: the library that calls its `step`, "" for the user's own code.
+    `empty`: steps that found nothing. `narrow`: steps that used one backward pass, after the gradients of others since the
+    step before had been cleared. `owner`: the library that calls its `step`, "" for the user's own code.
     """
 
     id: int
@@ -32,6 +33,12 @@ class OptimizerRun(NamedTuple):
     stepped_by: tuple[Site, ...] = ()  # the first call of `step`, then the calls around it
     backward_by: tuple[tuple[Site, ...], ...] = ()  # every place whose backward passes reached it
     cleared_by: tuple[Site, ...] = ()  # the last call of `zero_grad`
+    narrow: int = 0
+    dropped: int = 0  # backward passes whose gradients were cleared before the judged steps
+    most_used: int = 0  # backward passes by one step
+    dropped_by: tuple[
+        tuple[Site, ...], ...
+    ] = ()  # every place that cleared gradients before a step used them
 
 
 class Forward(NamedTuple):

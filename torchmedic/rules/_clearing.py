@@ -31,6 +31,10 @@ _MOVE_STEP = Text(
     en="move `{name}.step()` behind `backward()`",
     ko="`{name}.step()` 호출을 `backward()` 뒤로 옮기기",
 )
+_MOVE_BEHIND = Text(
+    en="move `{name}.zero_grad()` behind `step()`",
+    ko="`{name}.zero_grad()` 호출을 `step()` 뒤로 옮기기",
+)
 _STEP = Text(en="insert `{name}.step()`", ko="`{name}.step()` 넣기")
 _CALL = Text(en="add the parentheses", ko="괄호 붙이기")
 
@@ -110,7 +114,7 @@ def moved_behind_step(trace: Trace, clearing: Event, step: Event) -> tuple[Fix, 
         return ()
     put = put_after(source, anchor, source.line(statement.lineno).strip())
     out = taken_out(source, statement)
-    return _fix((*out, *put), _MOVE_CLEARING.fill(name=clearing.name)) if out and put else ()
+    return _fix((*out, *put), _MOVE_BEHIND.fill(name=clearing.name)) if out and put else ()
 
 
 def stepped(trace: Trace, backward: Event, name: str) -> tuple[Fix, ...]:

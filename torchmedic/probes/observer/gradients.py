@@ -45,6 +45,9 @@ class State:
         self.step_calls: tuple[Call, ...] = ()
         self.backward_calls: dict[Call, tuple[Call, ...]] = {}
         self.clear_calls: tuple[Call, ...] = ()
+        self.dropped = 0  # since the last step
+        self.dropped_all = self.narrow = self.most_used = 0
+        self.drop_calls: dict[Call, tuple[Call, ...]] = {}
         self.holds: frozenset[int] = frozenset()
 
     def choose(self, optimizer: Any) -> None:
@@ -90,7 +93,7 @@ class Gradients(Watcher):
 
     def opened(self) -> None:
         for state in self.states.values():
-            state.pending = state.lost = 0
+            state.pending = state.lost = state.dropped = 0
             state.is_unclean = state.is_stale = False
             state.mark = None
             state.is_fresh = True
@@ -111,6 +114,9 @@ class Gradients(Watcher):
         state.clearings += 1
         if state.pending:
             state.lost = state.pending
+            state.dropped += state.pending
+            if calls and len(state.drop_calls) < MOST_PLACES:
+                state.drop_calls.setdefault(calls[0], calls)
         state.lost_at = self.now.forwards
         state.pending = 0
         state.is_unclean = state.is_stale = False
@@ -175,6 +181,9 @@ class Gradients(Watcher):
             state.is_fresh = False
             return
         state.steps += 1
+        state.dropped_all += state.dropped
+        state.narrow += state.pending == 1 and state.dropped > 0
+        state.most_used = max(state.most_used, state.pending)
         if state.is_stale and not state.is_cleared_unseen:
             state.stale += 1
         if state.pending == 0:
@@ -195,7 +204,7 @@ class Gradients(Watcher):
             state.steps += 1
             state.stale += state.is_stale
         state.was_closure, state.is_closure = state.is_closure, False
-        state.pending = state.lost = 0
+        state.pending = state.lost = state.dropped = 0
         state.is_stale = False
         state.is_unclean = True
         state.mark = state.look()
@@ -224,4 +233,8 @@ def _told(state: State) -> OptimizerRun:
         sites(state.step_calls),
         tuple(map(sites, state.backward_calls.values())),
         sites(state.clear_calls),
+        state.narrow,
+        state.dropped_all,
+        state.most_used,
+        tuple(map(sites, state.drop_calls.values())),
     )

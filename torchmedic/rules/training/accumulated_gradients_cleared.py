@@ -5,10 +5,13 @@ from collections.abc import Iterator, Sequence
 
 from torchmedic.model import Diagnosis, Evidence, Rule, Severity, Text
 from torchmedic.observed import Source
+from torchmedic.observed.run import Run
 from torchmedic.observed.trace import Event, Trace
-from torchmedic.rules._accumulation import every_of, loss_of
+from torchmedic.rules._accumulation import loss_of, may_be_one, stepping
 from torchmedic.rules._clearing import moved_behind_step
 from torchmedic.rules._order import has_other_duties, timelines
+from torchmedic.rules._run import event as event_at
+from torchmedic.rules._run import receiver, trace_of
 
 rule = Rule(
     code="TM350",
@@ -132,8 +135,34 @@ rule = Rule(
     ),
 )
 
+_SCOPES = (ast.For, ast.AsyncFor, ast.While, ast.FunctionDef, ast.AsyncFunctionDef)
+FEWEST = 3  # steps before a run is judged
 _STEPS = Text(en="steps every `{every}` batches", ko="배치 `{every}`개마다 갱신합니다")
 _DIVIDES = Text(en="the loss is divided by their number", ko="손실을 그 수로 나눕니다")
+_DROPPED = Text(
+    en="{dropped} backward passes were cleared unused, {steps} steps used one each",
+    ko="역전파 {dropped}번의 결과가 쓰이지 않고 지워졌고, 갱신 {steps}번은 각각 하나만 썼습니다",
+)
+
+
+@rule.on(Run)
+def was_cleared_in_each(run: Run) -> Iterator[Diagnosis]:
+    for one in run.optimizers:
+        if one.owner or one.is_closure or len(one.backward_by) != 1 or len(one.dropped_by) != 1:
+            continue
+        if one.narrow < FEWEST or 2 * one.narrow <= one.steps or one.most_used > 1:
+            continue
+        name = receiver(one.stepped_by[0]) if one.stepped_by else ""
+        step = event_at("step", one.stepped_by, name)
+        backward = event_at("backward", one.backward_by[0])
+        cleared_by = one.dropped_by[0]
+        clearing = event_at("zero_grad", cleared_by, receiver(cleared_by[0]))
+        if step is None or backward is None or clearing is None or not name:
+            continue
+        trace = trace_of(step, backward, clearing)
+        if trace is not None and _beside([backward], step) and _around([clearing], step):
+            seen = Evidence(_DROPPED.fill(dropped=one.dropped, steps=one.narrow), clearing.at)
+            yield from _told(trace, clearing, backward, step, seen)
 
 
 @rule.on(Trace)
@@ -143,26 +172,23 @@ def cleared_in_each(trace: Trace) -> Iterator[Diagnosis]:
     told = set()
     for timeline in timelines(trace):
         for step in timeline.of("step"):
-            clearing = _beside(timeline.of("zero_grad"), step)
+            clearing = _around(timeline.of("zero_grad"), step)
             backward = _beside(timeline.of("backward"), step)
             if clearing is None or backward is None or clearing.subject != step.subject:
                 continue
-            found = _divided(trace.source_of(step.at), backward, step)
-            if found is None or clearing.at in told:
-                continue
-            told.add(clearing.at)
-            every, division = found
-            evidence = (
-                Evidence(_STEPS.fill(every=every), step.at),
-                Evidence(_DIVIDES, trace.source_of(step.at).span(division)),
-            )
-            fixes = moved_behind_step(trace, clearing, step)
-            facts: dict[str, object] = {"optimizer": step.name, "every": every}
-            yield Diagnosis(rule, clearing.at, facts, evidence, fixes)
+            if step.loops and clearing.at not in told and not _may_be_one(trace, step):
+                for found in _told(trace, clearing, backward, step):
+                    told.add(clearing.at)
+                    yield found
 
 
 def _beside(events: Sequence[Event], step: Event) -> Event | None:
     """The only one in the same pass of the same loop, outside of the step's condition, before it."""
+    return _around([e for e in events if e.at.line < step.at.line], step)
+
+
+def _around(events: Sequence[Event], step: Event) -> Event | None:
+    """The only one in the same pass of the same loop, outside of the step's condition."""
     near = [
         e
         for e in events
@@ -170,38 +196,74 @@ def _beside(events: Sequence[Event], step: Event) -> Event | None:
         and e.function == step.function
         and e.loops == step.loops
         and e.branches == step.branches[:-1]
-        and e.at.line < step.at.line
     ]
-    return near[0] if step.loops and step.branches and len(near) == 1 else None
+    return near[0] if step.branches and len(near) == 1 else None
+
+
+def _told(
+    trace: Trace, clearing: Event, backward: Event, step: Event, *seen: Evidence
+) -> Iterator[Diagnosis]:
+    found = _divided(trace.source_of(step.at), backward, step)
+    if found is None:
+        return
+    every, division = found
+    evidence = (
+        Evidence(_STEPS.fill(every=every), step.at),
+        Evidence(_DIVIDES, trace.source_of(step.at).span(division)),
+        *seen,
+    )
+    facts: dict[str, object] = {"optimizer": step.name, "every": every}
+    yield Diagnosis(rule, clearing.at, facts, evidence, moved_behind_step(trace, clearing, step))
+
+
+def _may_be_one(trace: Trace, step: Event) -> bool:
+    source = trace.source_of(step.at)
+    every = _every(source, step)
+    return every is not None and may_be_one(source, every)
+
+
+def _every(source: Source, step: Event) -> ast.expr | None:
+    """What the condition of the step counts to."""
+    stepped = source.at(step.at, ast.Call)
+    condition = source.enclosing(stepped, ast.If) if stepped is not None else None
+    if stepped is None or condition is None or source.statement(stepped) not in condition.body:
+        return None
+    return stepping(condition.test)
 
 
 def _divided(
     source: Source, backward: Event, step: Event
 ) -> tuple[str, ast.BinOp | ast.AugAssign] | None:
-    """What the step's condition counts to, and where the loop divides by that: so much is meant to be accumulated."""
+    """What the step's condition counts to, and where the pass divides by that: so much is meant to be accumulated."""
+    every = _every(source, step)
+    call = source.at(backward.at, ast.Call)
     stepped = source.at(step.at, ast.Call)
     condition = source.enclosing(stepped, ast.If) if stepped is not None else None
-    loop = source.enclosing(condition, ast.For) if condition is not None else None
-    every = every_of(condition) if condition is not None else None
-    if loop is None or condition not in loop.body or every is None:
+    scope = source.enclosing(condition, *_SCOPES) if condition is not None else None
+    if scope is None or every is None or call is None:
         return None
-    call = source.at(backward.at, ast.Call)
     number = ast.unparse(every)
-    for node in _parts_of_loss(call, loop) if call is not None else ():
+    for node in _parts_of_loss(call, scope):
         if isinstance(node, (ast.BinOp, ast.AugAssign)) and isinstance(node.op, ast.Div):
-            divisor = node.right if isinstance(node, ast.BinOp) else node.value
-            if ast.unparse(divisor) == number:
+            whole, divisor = _parts(node)
+            is_mean_of_terms = isinstance(every, ast.Constant) and isinstance(whole, ast.BinOp)
+            if ast.unparse(divisor) == number and not is_mean_of_terms:
                 return number, node
     return None
 
 
-def _parts_of_loss(call: ast.Call, loop: ast.For) -> Iterator[ast.AST]:
-    """Of what `backward` is called on, and of what the loop assigns to that name. A mean for the log is no part of it."""
+def _parts(node: ast.BinOp | ast.AugAssign) -> tuple[ast.expr, ast.expr]:
+    """What is divided, and by what."""
+    return (node.left, node.right) if isinstance(node, ast.BinOp) else (node.target, node.value)
+
+
+def _parts_of_loss(call: ast.Call, scope: ast.stmt) -> Iterator[ast.AST]:
+    """Of what `backward` is called on, and of what the pass assigns to that name. A mean for the log is no part of it."""
     loss = loss_of(call)
     if loss is None:
         yield from ast.walk(call)
         return
-    for node in ast.walk(loop):
+    for node in ast.walk(scope):
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         if any(isinstance(target, ast.Name) and target.id == loss.id for target in targets):
             yield from ast.walk(node)
