@@ -221,7 +221,7 @@ class Modules(Reach):
         is_root = not self._active
         if is_root:
             self._rows, self.called_types = [], set()
-            self._note_root(module)
+            self._note_root(module, arguments)
         row = Row(module, arguments, len(self._active), frames=len(self.frames))
         self._rows.append(row)
         self.called_types.add(module.type_name)
@@ -254,7 +254,7 @@ class Modules(Reach):
             result.graph, result.reach = None, ANY
         return result
 
-    def _note_root(self, module: Object) -> None:
+    def _note_root(self, module: Object, arguments: Arguments) -> None:
         self._call_number += 1
         if module.state.get("is_loss"):
             return
@@ -272,6 +272,7 @@ class Modules(Reach):
             type=module.type_name,
             cast=self.modes["cast"],
             half=module.state.get("half"),
+            inputs=frozenset(n for d in data_of(*arguments.all()) for n in d.calls),
         )
 
     def _tag(self, result: Value, number: int) -> None:

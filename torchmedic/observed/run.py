@@ -44,6 +44,7 @@ class Run(NamedTuple):
     constant: tuple[Constant, ...] = ()
     holders: tuple[Holder, ...] = ()
     unheld: tuple[Unheld, ...] = ()
+    beside: tuple[Unheld, ...] = ()  # whole models
     schedules: tuple[ScheduleRun, ...] = ()
     clips: tuple[Clip, ...] = ()
     freezings: tuple[Freezing, ...] = ()

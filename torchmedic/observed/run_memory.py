@@ -37,13 +37,14 @@ class Unheld(NamedTuple):
 
     `form`: "list" and "parameters" (of them) for a container that registers nothing, "leaf" for a tensor that is no
     `nn.Parameter`, "late" for a layer that was made after the optimizer, "other" if the optimizer holds nothing that
-    gets gradients. `file` and `owner` tell the class of the module that has the attribute.
+    gets gradients, or only what another one holds; "beside" for a model that is trained together with those that it holds.
+    `file` and `owner` tell the class of the module that has the attribute.
     """
 
-    form: Literal["list", "parameters", "leaf", "late", "other"]
+    form: Literal["list", "parameters", "leaf", "late", "other", "beside"]
     attribute: str = ""
     kind: str = ""  # "list", "tuple", "dict", "tensor"
-    items: int = 0
+    items: int = 0  # of the container; "beside": optimizers of what is trained with it
     file: str = ""
     owner: str = ""
     layer: str = ""  # name in the model that is called

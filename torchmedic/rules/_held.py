@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from torchmedic.model import Edit, Fix, Text
+from torchmedic.model import Edit, Fix, Span, Text
 from torchmedic.observed import Source
 from torchmedic.observed.trace import Event, Hidden, Trace
+from torchmedic.rules._beside import beside, is_forgotten, is_known_at, joined
 from torchmedic.rules._gradients import Optimizer
 from torchmedic.rules._order import numbers
 from torchmedic.rules._reach import Training
@@ -26,7 +27,11 @@ _OWN = Text(en="take `{text}`", ko="`{text}` 넘기기")
 
 
 class Missing(NamedTuple):
-    """Layers that no optimizer holds. `form`: "list", "parameters" (in a list), "result", "leaf", "late", "other". `made`: of the optimizer."""
+    """Layers that no optimizer holds. `form`: "list", "parameters" (in a list), "result", "leaf", "late", "other", "beside".
+
+    `made`: of the optimizer. `others`: models that are missing as well as `layer`. `is_alone`: no other optimizer has a
+    part in what is trained with them.
+    """
 
     form: str
     source: Source
@@ -36,6 +41,8 @@ class Missing(NamedTuple):
     kind: str = ""
     layer: str = ""
     trace: Trace | None = None
+    others: tuple[str, ...] = ()
+    is_alone: bool = True
 
 
 def missing(training: Training) -> Iterator[Missing]:
@@ -59,6 +66,7 @@ def missing(training: Training) -> Iterator[Missing]:
     if other is not None:
         yield other
         return
+    yield from _models(training)
     for number in late:
         found = _late(training, number)
         if found is not None and found.source.span(found.node) not in told:
@@ -190,6 +198,24 @@ def _other(training: Training, wanted: list[int]) -> Missing | None:
     return None
 
 
+# --- of a model beside others
+
+
+def _models(training: Training) -> Iterator[Missing]:
+    found: dict[tuple[str, Span], Missing] = {}
+    for form, call, made in beside(training):
+        source = training.trace.source_of(made.at)
+        node = source.at(made.at, ast.expr)
+        if node is None:
+            continue
+        one = Missing(form, source, node, made, layer=call.name, trace=training.trace)
+        before = found.get((form, made.at))
+        if is_forgotten(one):
+            others = (*before.others, one.layer) if before is not None else ()
+            found[form, made.at] = (before or one)._replace(others=others)
+    yield from found.values()
+
+
 def _is_remade(training: Training, optimizer: Optimizer, wanted: list[int]) -> bool:
     """True if it holds layers that the same lines made."""
     layers = training.trace.layers
@@ -213,7 +239,7 @@ def fixes(one: Missing) -> tuple[Fix, ...]:
         return _wrapped(one)
     if one.form == "late":
         return _moved(one)
-    return _taken(one)
+    return joined(one) if one.form == "beside" else _taken(one)
 
 
 def _has_nn(source: Source) -> bool:
@@ -296,17 +322,11 @@ def _taken(one: Missing) -> tuple[Fix, ...]:
     if not isinstance(given, ast.Call) or not isinstance(given.func, ast.Attribute):
         return ()
     held = given.func.value
-    if not one.layer.isidentifier() or not isinstance(held, ast.Name):
+    if not isinstance(held, (ast.Name, ast.Attribute)) or not re.match(r"[\w.]+$", one.layer):
         return ()
     early = statement_at(source, one.made.at)
-    if held.id != one.layer:
-        scope = source.function_of(node) or source.tree
-        known = [
-            n
-            for n in ast.walk(scope)
-            if isinstance(n, ast.Name) and n.id == one.layer and _is_store(n)
-        ]
-        if not known or known[0].lineno > node.lineno:
+    if source.code(held) != one.layer:
+        if not is_known_at(source, node, one.layer):
             return ()
         edit: Edit = source.replace(held, one.layer)
         return (Fix((edit,), _OWN.fill(text=f"{one.layer}.parameters()")),)

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 
 from torchmedic.observed import load
 from torchmedic.observed.run import Run
+from torchmedic.rules._beside import is_forgotten
 from torchmedic.rules._held import Missing, assigned
 from torchmedic.rules._reach import PURPOSE
 from torchmedic.rules._run import callee, event, node_at, trace_of
 
 if TYPE_CHECKING:
     from torchmedic.observed.run_memory import Unheld
+
+FEWEST = 10  # steps of a run: whoever stops earlier may not have come to the other optimizer
 
 
 def unheld(run: Run) -> Iterator[tuple[Missing, int]]:
@@ -25,6 +28,25 @@ def unheld(run: Run) -> Iterator[tuple[Missing, int]]:
         found = _missing(one)
         if found is not None and not re.search(PURPOSE, f"{one.attribute} {one.layer}"):
             yield found, one.parameters
+    if run.steps >= FEWEST:
+        yield from _models(run)
+
+
+def _models(run: Run) -> Iterator[tuple[Missing, int]]:
+    """Whole models. Those that one optimizer should hold as well are told together."""
+    found: dict[object, tuple[Missing, int]] = {}
+    for one in run.beside:
+        missing = _missing(one)
+        if missing is None or not is_forgotten(missing):
+            continue
+        key = missing.form, missing.made.at
+        before = found.get(key)
+        if before is None:
+            found[key] = missing, one.parameters
+        elif missing.form == "beside":
+            more = before[0]._replace(others=(*before[0].others, missing.layer))
+            found[key] = more, before[1] + one.parameters
+    yield from found.values()
 
 
 def _missing(one: Unheld) -> Missing | None:
@@ -46,4 +68,5 @@ def _missing(one: Unheld) -> Missing | None:
     if source is None or not isinstance(node, ast.Call) or not name or trace is None:
         return None
     layer = f"{name}.{one.layer}" if one.form == "late" else name
-    return Missing(one.form, source, node, made, layer=layer, trace=trace)
+    found = Missing(one.form, source, node, made, layer=layer, trace=trace)
+    return found._replace(is_alone=one.items < 2) if one.form == "beside" else found

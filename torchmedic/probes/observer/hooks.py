@@ -168,6 +168,10 @@ class Observer:
         self._stepped.discard(id(optimizer))
         self._tell("optimizer_made", optimizer, sys._getframe(1))
 
+    def group_added(self, result: Any) -> Any:
+        self._tell("group_added", sys._getframe(1).f_locals.get("self"))
+        return result
+
     def joins(self, wrapper: Any) -> None:
         nn: Any = sys.modules["torch"].nn
         frame = sys._getframe(1).f_back

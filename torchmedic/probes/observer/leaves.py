@@ -71,7 +71,7 @@ class Leaves(Watcher):
         self._gone: list[_Optimizer] = []
         self._roots: dict[int, tuple[weakref.ref[Any], tuple[Call, ...]]] = {}
         self._walks: dict[Call, int] = {}
-        self._leaves: dict[int, _Leaf] = {}
+        self.known: dict[int, _Leaf] = {}
         self._frozen: dict[tuple[str, Any], tuple[set[int], dict[str, None]]] = {}
         self._found: dict[tuple[object, ...], tuple[Unheld, tuple[_Leaf, ...]]] = {}
 
@@ -82,7 +82,13 @@ class Leaves(Watcher):
         if old is not None:
             self._gone.append(old)
         made = _Optimizer(optimizer, user_calls(frame), self.now.modules_made())
+        self._optimizers.pop(id(optimizer), None)
         self._optimizers[id(optimizer)] = made
+
+    def group_added(self, optimizer: Any) -> None:
+        known = self._optimizers.get(id(optimizer))
+        if known is not None and known.optimizer() is optimizer:
+            known.look()
 
     def called(
         self, module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], frame: FrameType
@@ -90,6 +96,7 @@ class Leaves(Watcher):
         known = self._roots.get(id(module))
         if known is None or known[0]() is not module:
             calls = user_calls(frame.f_back)
+            self._roots.pop(id(module), None)
             self._roots[id(module)] = (weakref.ref(module), calls)
             self._note_caller(frame.f_back, calls)
 
@@ -115,48 +122,82 @@ class Leaves(Watcher):
             for node in walk(tensor.grad_fn, most=MOST_NODES):
                 leaf: Any = getattr(node, "variable", None)
                 if type(leaf) in (torch.Tensor, torch.nn.Parameter) and leaf.is_leaf:
-                    known = self._leaves.get(id(leaf))
+                    known = self.known.get(id(leaf))
                     if known is None or known.tensor() is not leaf:
-                        self._leaves[id(leaf)] = _Leaf(leaf)
+                        self.known[id(leaf)] = _Leaf(leaf)
 
     def step_ends(self, optimizer: Any) -> None:
-        if not self.now.is_open:
-            return
         known = self._optimizers.get(id(optimizer))
         if known is None:
+            return
+        if not self.now.is_open:
             return
         known.steps += 1
         if len(optimizer.param_groups) != known.groups:
             known.groups = len(optimizer.param_groups)
             known.look()
         if known.steps in RESOLVED:
-            self._look()
+            self.look()
             self._resolve(known)
 
     def closed(self) -> None:
-        self._look()
+        self.look()
 
-    def _look(self) -> None:
+    def look(self) -> None:
         for one in self._optimizers.values():
             one.look()
-        held = self._held()
-        for number, leaf in self._leaves.items():
+        held = self.held()
+        for number, leaf in self.known.items():
             if number not in held:
                 leaf.look()
 
-    def _held(self) -> set[int]:
-        everyone = (*self._gone, *self._optimizers.values())
-        return set[int]().union(*(one.holds for one in everyone))
+    def held(self) -> set[int]:
+        """Ids of what any optimizer holds or held."""
+        return set[int]().union(*(one.holds for one in self._everyone))
+
+    # --- for those who ask more
+
+    @property
+    def _everyone(self) -> tuple[_Optimizer, ...]:
+        return (*self._gone, *self._optimizers.values())
+
+    @property
+    def is_unsure(self) -> bool:
+        """True if it isn't known of an optimizer what it held."""
+        return any(not one.holds for one in self._everyone)
+
+    def holders(self) -> dict[int, set[int]]:
+        """What each optimizer holds, by its id, in the order in which they were made."""
+        return {number: one.holds for number, one in self._optimizers.items()}
+
+    def made_by(self, optimizer: int) -> tuple[Call, ...]:
+        return self._optimizers[optimizer].made_by
+
+    def roots(self) -> list[tuple[Any, tuple[Call, ...]]]:
+        """What was called, in the order of the first calls, and where."""
+        return [(m, calls) for ref, calls in self._roots.values() if (m := ref()) is not None]
+
+    def knows(self, parameter: Any) -> bool:
+        """True if a backward pass came to it."""
+        known = self.known.get(id(parameter))
+        return known is not None and known.tensor() is parameter
+
+    def are_unchanged(self, numbers: set[int]) -> bool:
+        """True if no optimizer holds any of these leaves, and nothing else has changed one."""
+        found = [self.known.get(n) for n in numbers]
+        return numbers.isdisjoint(self.held()) and not any(
+            leaf is None or bool(leaf.is_changed) for leaf in found
+        )
 
     # --- where the model has them
 
     def _resolve(self, known: _Optimizer) -> None:
-        held = self._held()
-        self._note_freezing(known, held & set(self._leaves))
-        missing = {n: leaf for n, leaf in self._leaves.items() if n not in held}
+        held = self.held()
+        self._note_freezing(known, held & set(self.known))
+        missing = {n: leaf for n, leaf in self.known.items() if n not in held}
         if not missing or len(self._found) >= MOST_FOUND:
             return
-        roots = [(m, calls) for ref, calls in self._roots.values() if (m := ref()) is not None]
+        roots = self.roots()
         told: set[int] = set()
         for root, calls in roots:
             for found, numbers in (*self._hidden(root, held), *self._late(root, known, held)):
@@ -167,7 +208,7 @@ class Leaves(Watcher):
                         called_by=sites(calls), optimizer_by=sites(known.made_by)
                     )
                     self._found.setdefault((found.form, found.attribute, found.layer), (found, own))
-        if not known.holds & set(self._leaves) and len(self._optimizers) + len(self._gone) == 1:
+        if not known.holds & set(self.known) and len(self._optimizers) + len(self._gone) == 1:
             for root, calls in roots:
                 numbers = {id(p) for p in root.parameters() if p.requires_grad}
                 if numbers and numbers == set(missing):
@@ -214,7 +255,7 @@ class Leaves(Watcher):
             if not own & held:
                 continue
             for attribute, value in list(module.__dict__.items()):
-                if type(value) is torch.Tensor and id(value) in self._leaves:
+                if type(value) is torch.Tensor and id(value) in self.known:
                     found = Unheld("leaf", attribute, "tensor", 1, *_class_of(module))
                     yield found, {id(value)}
                 if type(value) not in (list, tuple, dict) or attribute.startswith("_"):
@@ -227,7 +268,7 @@ class Leaves(Watcher):
                     for p in m.parameters()
                 }
                 numbers = of_layers | {id(p) for p in items if isinstance(p, torch.nn.Parameter)}
-                numbers = (numbers - own) & set(self._leaves)
+                numbers = (numbers - own) & set(self.known)
                 if numbers and len(items) >= 2:
                     form: Any = "list" if of_layers else "parameters"
                     kind = type(value).__name__
@@ -240,7 +281,7 @@ class Leaves(Watcher):
         late: list[tuple[str, Any, set[int]]] = []
         rest: set[int] = set()
         for name, module in root.named_modules():
-            own = {id(p) for p in module.parameters(recurse=False)} & set(self._leaves)
+            own = {id(p) for p in module.parameters(recurse=False)} & set(self.known)
             if not own:
                 continue
             order = self.now.order_of(module)
@@ -253,12 +294,12 @@ class Leaves(Watcher):
                 yield Unheld("late", layer=name, made_by=self.now.made_by(module)), own
 
     def read(self) -> dict[str, Any]:
-        self._look()
-        held = self._held()
+        self.look()
+        held = self.held()
         unseen = any(o.steps == 0 and not o.holds for o in self._gone)
         told = []
         for found, leaves in self._found.values():
-            numbers = {n for n, leaf in self._leaves.items() if leaf in leaves}
+            numbers = {n for n, leaf in self.known.items() if leaf in leaves}
             if unseen or numbers & held or any(bool(leaf.is_changed) for leaf in leaves):
                 continue
             count = sum(leaf.size for leaf in leaves)

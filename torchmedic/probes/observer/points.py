@@ -52,6 +52,8 @@ def always(observer: Observer) -> Iterator[Point]:
     kind: Any = sys.modules["torch.optim.optimizer"].Optimizer
     data: Any = sys.modules["torch.utils.data.dataloader"]
     yield Point(kind.__init__, "_torchmedic_optimizer(self)", observer.optimizer_made)
+    add = kind.add_param_group
+    yield Point(add, leave="_torchmedic_group", left=observer.group_added)
     yield Point(torch.nn.Module.train, "_torchmedic_mode(self, mode)", observer.mode_set)
     loader = data.DataLoader
     yield Point(loader.__init__, "_torchmedic_loader(self, shuffle)", observer.loader_made)

@@ -77,6 +77,9 @@ class Watcher:
 
     def optimizer_made(self, optimizer: Any, frame: FrameType) -> None: ...
 
+    def group_added(self, optimizer: Any) -> None:
+        """A group of parameters was added to it, at first by its constructor. Told always."""
+
     def called(
         self, module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], frame: FrameType
     ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from torchmedic.probes.observer.beside import Beside
 from torchmedic.probes.observer.clipping import Clipping
 from torchmedic.probes.observer.distributed import Distributed
 from torchmedic.probes.observer.forwards import Forwards
@@ -24,6 +25,7 @@ from torchmedic.probes.observer.watcher import Now, Watcher
 def every_watcher(now: Now, overfit: int = 0) -> list[Watcher]:
     """`overfit`: how often one batch is to be repeated; 0: not at all."""
     calls = RootCalls(now)
+    leaves = Leaves(now)
     found: list[Watcher] = [
         Gradients(now),
         Forwards(now),
@@ -33,7 +35,8 @@ def every_watcher(now: Now, overfit: int = 0) -> list[Watcher]:
         Learning(now, calls),
         Inputs(now),
         Holders(now),
-        Leaves(now),
+        leaves,
+        Beside(now, leaves),
         Schedules(now),
         Clipping(now),
         Loaders(now),

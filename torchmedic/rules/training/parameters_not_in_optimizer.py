@@ -141,6 +141,28 @@ rule = Rule(
             ),
         ),
         Variant(
+            "beside",
+            Text(
+                en="`{layer}` gets gradients from the loss, and no optimizer holds it",
+                ko="`{layer}` 모델은 손실에서 기울기를 받지만 어떤 옵티마이저에도 들어 있지 않습니다",
+            ),
+            why=Text(
+                en="""
+                An optimizer changes what it was given. `backward()` computes gradients for everything that the loss came
+                through, so those of `{layer}` are there and nobody uses them: it stays as it was drawn, and the other
+                models learn around it.
+                """,
+                ko="""
+                옵티마이저는 넘겨받은 것만 갱신합니다. `backward()`는 손실이 거쳐 온 모든 것의 기울기를 계산하므로 `{layer}`
+                모델의 기울기도 있지만 아무도 쓰지 않습니다. 처음 값 그대로 남고, 다른 모델이 거기에 맞춰 학습합니다.
+                """,
+            ),
+            help=Text(
+                en="Give the optimizer the parameters of `{layer}` as well.",
+                ko="옵티마이저에 `{layer}` 모델의 파라미터도 함께 넘기세요.",
+            ),
+        ),
+        Variant(
             "result",
             Text(
                 en="`self.{attribute}` is the result of `{code}`, not a parameter",
@@ -283,7 +305,7 @@ def _told(one: Missing) -> Diagnosis:
     facts: dict[str, object] = {
         "attribute": one.attribute,
         "kind": one.kind,
-        "layer": one.layer,
+        "layer": "`, `".join((one.layer, *one.others)),
         "code": code,
     }
     return Diagnosis(
