@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 _LAST = r"(?i)(^|_)(heads?|classifier|clf|decoder|dec|fc|readout|regressor|predictor|outputs?|out|logits|top|last)(_|\d|$)"
 # What learns through a model that is meant to stay as it is, and such models.
 _THROUGH = (
-    r"(?i)prompt|adapter|lora|patch|perturb|delta|noise|attack|adver|control|policy|actor|agent|latent|code|image|style"
-    r"|judge|oracle|reward|plant|system|environ|simulat|world|physic|render|invers|perceptual|probe|mask"
+    r"(?i)prompt|adapter|lora|patch|perturb|delta|noise|attack|adver|control|policy|actor|agent|latent|image|style"
+    r"|judge|oracle|reward|plant|system|environ|simulat|world|physic|render|invers|perceptual|probe|mask|(?<![a-z])codes?(?![a-z])"
 )
 _GROUPS = r"param_groups.{0,20}params"  # parameters put into an optimizer by hand
-_OF_MODULE = ("parameters", "named_parameters", "requires_grad_", "load_state_dict", "eval")
+_OF_MODULE = ("parameters", "named_parameters", "requires_grad_", "load_state_dict")
 _COUNTS = r"numel|clip_grad"
 _JOIN = Text(en="give it the parameters of `{text}` as well", ko="`{text}` 파라미터도 함께 넘기기")
 
@@ -45,6 +45,9 @@ def is_forgotten(one: Missing) -> bool:
     if one.form != "beside":
         return True
     statement = one.source.code(one.source.statement(one.node))
+    whole, _, _ = one.layer.rpartition(".")
+    if whole and whole != "self" and f"{whole}." in statement:
+        return False  # a part of one model was chosen for the optimizer
     return bool(re.search(_LAST, last)) and not re.search(_THROUGH, f"{one.layer} {statement}")
 
 
@@ -71,7 +74,7 @@ def beside(training: Training) -> Iterator[tuple[str, Event, Event]]:
     """The form, a call of the model, and the construction of the optimizer."""
     for call in _models(training):
         layers = _layers(training, call)
-        wrong = _wrong(training, layers)
+        wrong = _wrong(training, call, layers)
         if wrong is not None:
             yield "other", call, wrong
             continue
@@ -104,6 +107,8 @@ def _layers(training: Training, call: Event) -> frozenset[int]:
 def _is_together(training: Training, call: Event, layers: frozenset[int]) -> bool:
     """Every call takes what a held model computed, and every backward pass to those comes through this one."""
     timeline = training.timeline
+    if any(training.layer(n).owners & training.held for n in layers):
+        return False
     for one in timeline.of("call"):
         if one.subject != call.subject:
             continue
@@ -119,7 +124,18 @@ def _is_together(training: Training, call: Event, layers: frozenset[int]) -> boo
     )
 
 
-def _wrong(training: Training, layers: frozenset[int]) -> Event | None:
+def _is_taken(training: Training, call: Event) -> bool:
+    """A model that an optimizer holds is called with its result."""
+    timeline = training.timeline
+    return any(
+        (before := timeline.calls.get(n)) is not None and before.subject == call.subject
+        for one in timeline.of("call")
+        if numbers(one, "inside") & training.held
+        for n in numbers(one, "inputs")
+    )
+
+
+def _wrong(training: Training, call: Event, layers: frozenset[int]) -> Event | None:
     """Of two optimizers that hold the same, that whose backward passes come to these layers."""
     passes: dict[int, list[frozenset[int]]] = {}
     reached: frozenset[int] = frozenset()
@@ -139,7 +155,9 @@ def _wrong(training: Training, layers: frozenset[int]) -> Event | None:
                 continue
             is_apart = not any(layers & found for found in others)
             is_empty = not any(holds & found for found in mine)
-            if is_apart or (is_empty and all(holds & found for found in others)):
+            if (is_apart and _is_taken(training, call)) or (
+                is_empty and all(holds & found for found in others)
+            ):
                 return made
     return None
 

@@ -103,6 +103,10 @@ class Optimizer:
             isinstance(holds, frozenset) and bool(self.holds) and holds >= (self.holds or holds)
         )
 
+    def is_used_by(self, event: Event) -> bool:
+        """True for the step of another optimizer that holds some of the same."""
+        return event.kind == "step" and bool(self.holds and numbers(event, HELD) & self.holds)
+
     def reached_by(self, event: Event) -> bool | None:
         """Whether a backward pass adds to its gradients; None if that can't be told."""
         if event.facts.get("is_stored") is False:
@@ -172,6 +176,8 @@ class Optimizer:
                 continue
             last = max(i for i, e in enumerate(cycle.events) if self.adds(e))
             for event in cycle.events[last + 1 :]:
+                if self.is_used_by(event):
+                    break
                 if self.clears(event) and is_sure(event, cycle.step):
                     return cycle, event
         return None

@@ -60,6 +60,7 @@ class _Model:
         self.steps: dict[int, _Steps] = {}
         self.optimizers: list[int] = []  # that hold what a backward pass reached together with it
         self.is_loaded = False
+        self.is_taken = False  # a model that an optimizer changes was called with its result
         self.is_drawn: Any = (
             None  # not looked at yet, or whether it is as it was drawn; no device is waited for
         )
@@ -87,6 +88,7 @@ class Beside(Watcher):
         self._reached: list[set[int]] = []  # by each backward pass since the last step
         self._loaded: dict[int, weakref.ref[Any]] = {}
         self._judged = 0
+        self._running: tuple[int, Any] = (0, None)  # a call: id of its frame, and the module
         self._last = 0  # id of the optimizer that stepped last
         self._turns = 0  # how often another one stepped than the time before
         self._is_over = False
@@ -103,6 +105,9 @@ class Beside(Watcher):
     def called(
         self, module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], frame: FrameType
     ) -> None:
+        if not self._models:
+            return
+        self._running = id(frame), module
         model = self._models.get(id(module))
         if model is not None:
             model.calls += 1
@@ -112,14 +117,21 @@ class Beside(Watcher):
                 del self._models[id(module)]
 
     def returned(self, module: Any, result: Any, frame: FrameType) -> None:
-        model = self._models.get(id(module))
-        if model is None or not grad_is_on():
+        if not self._models or self._running[0] != id(frame):
             return
-        if model.calls > MOST_CALLS:
+        (_, module), self._running = self._running, (0, None)
+        model = self._models.get(id(module))
+        if model is not None and model.calls > MOST_CALLS:
             del self._models[id(module)]
+        if not grad_is_on():
             return
         found = {n for tensor in tensors_in(result) for n in _leaves_of(tensor)}
-        model.apart += not found & self._leaves.held()
+        is_from_held = not found.isdisjoint(self._leaves.held())
+        if model is not None:
+            model.apart += not is_from_held
+        elif is_from_held:
+            for other in self._models.values():
+                other.is_taken |= other.numbers <= found
 
     def lost(self, name: str, names: Mapping[str, Any], frame: FrameType) -> None:
         if not self._models:
@@ -132,7 +144,7 @@ class Beside(Watcher):
         if target.requires_grad:
             return
         found = set(_leaves_of(given))
-        if found & self._leaves.held():
+        if not found.isdisjoint(self._leaves.held()):
             for model in self._models.values():
                 model.is_joined |= model.numbers <= found
 
@@ -152,6 +164,7 @@ class Beside(Watcher):
     def closed(self) -> None:
         self._found += self._models.values()
         self._models = {}
+        self._running = (0, None)
         self._is_over = True
 
     # --- which models
@@ -265,7 +278,7 @@ class Beside(Watcher):
         ]
         for one, other in pairs:
             mine, others = model.steps[one], model.steps[other]
-            if mine.through == mine.all and not others.through:
+            if mine.through == mine.all and not others.through and model.is_taken:
                 return one
         for one, other in pairs:
             mine, others = model.steps[one], model.steps[other]

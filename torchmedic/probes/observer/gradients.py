@@ -204,6 +204,9 @@ class Gradients(Watcher):
             state.steps += 1
             state.stale += state.is_stale
         state.was_closure, state.is_closure = state.is_closure, False
+        for other in self.states.values():
+            if other.chosen and id(other.chosen[0]) in state.holds:
+                other.pending = 0  # used: by this optimizer, or by another that holds the same
         state.pending = state.lost = state.dropped = 0
         state.is_stale = False
         state.is_unclean = True
