@@ -70,17 +70,23 @@ def _is_used(source: Source, last: str) -> bool:
 # --- from the source alone
 
 
-def beside(training: Training) -> Iterator[tuple[str, Event, Event]]:
-    """The form, a call of the model, and the construction of the optimizer."""
+def beside(training: Training) -> Iterator[tuple[str, Event, Event, bool]]:
+    """The form, a call of the model, the construction of an optimizer, and whether that is the only one with a part in it."""
     for call in _models(training):
         layers = _layers(training, call)
         wrong = _wrong(training, call, layers)
         if wrong is not None:
-            yield "other", call, wrong
+            yield "other", call, wrong, True
             continue
-        holders = [o for o in training.optimizers if (o.holds or frozenset()) & training.trained]
-        if len(holders) == 1 and holders[0].made and _is_together(training, call, layers):
-            yield "beside", call, holders[0].made
+        made = [
+            o.made
+            for o in training.optimizers
+            if o.made is not None and (o.holds or frozenset()) & training.trained
+        ]
+        if made and _is_together(training, call, layers):
+            index = training.timeline.index
+            last = max(made, key=lambda event: index[id(event)])
+            yield "beside", call, last, len(made) == 1
 
 
 def _models(training: Training) -> Iterator[Event]:

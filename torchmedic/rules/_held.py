@@ -203,12 +203,13 @@ def _other(training: Training, wanted: list[int]) -> Missing | None:
 
 def _models(training: Training) -> Iterator[Missing]:
     found: dict[tuple[str, Span], Missing] = {}
-    for form, call, made in beside(training):
+    for form, call, made, is_only in beside(training):
         source = training.trace.source_of(made.at)
         node = source.at(made.at, ast.expr)
         if node is None:
             continue
         one = Missing(form, source, node, made, layer=call.name, trace=training.trace)
+        one = one._replace(is_alone=is_only)
         before = found.get((form, made.at))
         if is_forgotten(one):
             others = (*before.others, one.layer) if before is not None else ()

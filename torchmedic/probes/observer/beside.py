@@ -18,7 +18,7 @@ from torchmedic.observed.run_memory import Unheld
 from torchmedic.probes.observer.leaves import Leaves
 from torchmedic.probes.observer.nodes import walk
 from torchmedic.probes.observer.replay import tensors_in
-from torchmedic.probes.observer.root_calls import grad_is_on, has_layers
+from torchmedic.probes.observer.root_calls import grad_is_on
 from torchmedic.probes.observer.stack import Call, sites
 from torchmedic.probes.observer.watcher import Now, Watcher
 
@@ -61,9 +61,7 @@ class _Model:
         self.optimizers: list[int] = []  # that hold what a backward pass reached together with it
         self.is_loaded = False
         self.is_taken = False  # a model that an optimizer changes was called with its result
-        self.is_drawn: Any = (
-            None  # not looked at yet, or whether it is as it was drawn; no device is waited for
-        )
+        self.is_drawn: Any = None  # or a tensor of one element: no device is waited for
         self.begin()
 
     def begin(self) -> None:
@@ -85,6 +83,7 @@ class Beside(Watcher):
         self._leaves = leaves
         self._models: dict[int, _Model] = {}
         self._found: list[_Model] = []
+        self._dropped: set[int] = set()  # ids of modules that are no such models
         self._reached: list[set[int]] = []  # by each backward pass since the last step
         self._loaded: dict[int, weakref.ref[Any]] = {}
         self._judged = 0
@@ -114,16 +113,17 @@ class Beside(Watcher):
             if not grad_is_on():
                 model.blind += 1
             elif not module.training:
-                del self._models[id(module)]
+                self._drop(module)
 
     def returned(self, module: Any, result: Any, frame: FrameType) -> None:
         if not self._models or self._running[0] != id(frame):
             return
         (_, module), self._running = self._running, (0, None)
         model = self._models.get(id(module))
-        if model is not None and model.calls > MOST_CALLS:
-            del self._models[id(module)]
         if not grad_is_on():
+            return
+        if model is not None and model.calls - model.blind > MOST_CALLS:
+            self._drop(module)
             return
         found = {n for tensor in tensors_in(result) for n in _leaves_of(tensor)}
         is_from_held = not found.isdisjoint(self._leaves.held())
@@ -132,6 +132,10 @@ class Beside(Watcher):
         elif is_from_held:
             for other in self._models.values():
                 other.is_taken |= other.numbers <= found
+
+    def _drop(self, module: Any) -> None:
+        del self._models[id(module)]
+        self._dropped.add(id(module))
 
     def lost(self, name: str, names: Mapping[str, Any], frame: FrameType) -> None:
         if not self._models:
@@ -177,9 +181,10 @@ class Beside(Watcher):
         is_behind = False
         roots = self._leaves.roots()
         for root, calls in roots:
-            if not has_layers(root) or id(root) in self._models:
-                continue
             numbers = {id(p) for p in root.parameters()}
+            is_known = id(root) in self._models or id(root) in self._dropped
+            if not numbers or is_known:
+                continue
             if numbers & held:
                 is_behind = True
             elif len(self._models) < MOST_MODELS and self._is_own(root, numbers, roots):
