@@ -307,7 +307,9 @@ def _is_as_drawn(module: Any) -> Any:
         if own and not type(layer).__module__.startswith("torch.nn.modules"):
             return False
         if isinstance(layer, (nn.Linear, nn.modules.conv._ConvNd)):
-            weight = layer.weight.detach().float()
+            if type(layer._parameters.get("weight")) is not nn.Parameter:
+                return False  # computed from others: asking for it would run the program's code
+            weight = layer._parameters["weight"].detach().float()
             bound = 1 / math.sqrt(max(1, math.prod(weight.shape[1:])))
             drawn.append(weight.abs().max() <= bound * 1.001)
             if weight.numel() >= FEWEST_DRAWN:
