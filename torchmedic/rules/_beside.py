@@ -21,8 +21,10 @@ from torchmedic.rules._reach import PURPOSE, Training
 if TYPE_CHECKING:
     from torchmedic.rules._held import Missing
 
-# What the last part of a model is called.
-_LAST = r"(?i)(^|_)(heads?|classifier|clf|decoder|dec|fc|readout|regressor|predictor|outputs?|out|logits|top|last)(_|\d|$)"
+# What the last part of a model is called, and what may judge others as well: it counts behind such a first part only.
+_LAST = r"(?i)(^|_)(heads?|fc|readout|outputs?|out|logits|top|last)(_|\d|$)"
+_PARTNER = r"(?i)(^|_)(classifier|clf|decoder|dec|regressor|predictor)(_|\d|$)"
+_FIRST = r"(?i)enc|backbone|feature|extract|body|trunk|embed|stem|conv|cnn|rnn|lstm|gru|bert"
 # What learns through a model that is meant to stay as it is, and such models.
 _THROUGH = (
     r"(?i)prompt|adapter|lora|patch|perturb|delta|noise|attack|adver|control|policy|actor|agent|latent|image|style"
@@ -48,7 +50,10 @@ def is_forgotten(one: Missing) -> bool:
     whole, _, _ = one.layer.rpartition(".")
     if whole and whole != "self" and f"{whole}." in statement:
         return False  # a part of one model was chosen for the optimizer
-    return bool(re.search(_LAST, last)) and not re.search(_THROUGH, f"{one.layer} {statement}")
+    if re.search(_THROUGH, f"{one.layer} {statement}"):
+        return False
+    is_partner = re.search(_PARTNER, last) and re.search(_FIRST, statement)
+    return bool(re.search(_LAST, last) or is_partner)
 
 
 def _last(name: str) -> str:
