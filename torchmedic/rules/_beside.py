@@ -32,6 +32,7 @@ _THROUGH = (
 )
 _GROUPS = r"param_groups.{0,20}params"  # parameters put into an optimizer by hand
 _OF_MODULE = ("parameters", "named_parameters", "requires_grad_", "load_state_dict")
+_OF_WEIGHTS = ("weight", "bias", "apply")  # first values, or values, of its own
 _COUNTS = r"numel|clip_grad"
 _JOIN = Text(en="give it the parameters of `{text}` as well", ko="`{text}` 파라미터도 함께 넘기기")
 
@@ -40,7 +41,8 @@ def is_forgotten(one: Missing) -> bool:
     """False where names or other lines of the program tell that it may be meant."""
     sources = {s.path: s for s in (one.source, *(one.trace.sources.values() if one.trace else ()))}
     last = _last(one.layer)
-    if re.search(PURPOSE, one.layer) or any(_is_used(s, last) for s in sources.values()):
+    names = (*_OF_MODULE, *_OF_WEIGHTS) if one.form == "beside" else _OF_MODULE
+    if re.search(PURPOSE, one.layer) or any(_is_used(s, last, names) for s in sources.values()):
         return False
     if any(re.search(_GROUPS, s.text) for s in sources.values()):
         return False
@@ -61,10 +63,10 @@ def _last(name: str) -> str:
     return re.sub(r"\[.*?\]", "", name).rpartition(".")[2]
 
 
-def _is_used(source: Source, last: str) -> bool:
+def _is_used(source: Source, last: str, names: tuple[str, ...]) -> bool:
     """True where the program takes its parameters, freezes or loads it: only not in the way that was executed."""
     for node in source.nodes(ast.Attribute):
-        if node.attr in _OF_MODULE and _last(ast.unparse(node.value)) == last:
+        if node.attr in names and _last(ast.unparse(node.value)) == last:
             around = source.statement(node)
             line = ast.unparse(around) if isinstance(around, (ast.Expr, ast.Assign)) else ""
             if not re.search(_COUNTS, line):
