@@ -53,3 +53,20 @@ def kept_as(source: Source, model: ast.expr) -> list[tuple[Source, ast.expr]]:
 def is_portable(source: Source) -> bool:
     """True if the program is for machines without the device as well: its name can't be written down."""
     return "is_available" in source.text
+
+
+def named_devices(source: Source) -> list[ast.expr]:
+    """Where the file says CUDA itself: `"cuda:0"` and `x.cuda()`, but not what only says for which type to compute."""
+    found: list[ast.expr] = []
+    for node in source.nodes(ast.Constant):
+        parent = source.parent(node)
+        owner = source.parent(parent) if isinstance(parent, ast.keyword) else parent
+        name = source.name(owner.func) or "" if isinstance(owner, ast.Call) else ""
+        is_a_type = name.rpartition(".")[2] in ("autocast", "GradScaler")
+        is_name = isinstance(node.value, str) and node.value.partition(":")[0] == "cuda"
+        if is_name and not is_a_type and not isinstance(parent, ast.Compare):
+            found.append(node)
+    for call in source.nodes(ast.Call):
+        if isinstance(call.func, ast.Attribute) and call.func.attr == "cuda":
+            found.append(call)
+    return found
