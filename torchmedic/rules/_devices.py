@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import re
 
 from torchmedic.observed import Frame, Source
 from torchmedic.observed.scopes import own_nodes
+
+_DEVICE = r"(?i)'?(?:cpu|gpu|cuda|mps|meta|xpu|xla|hpu|hip|privateuseone|vulkan|mkldnn|lazy)\b"
 
 
 def inputs(source: Source, frame: Frame, node: ast.expr, target: str) -> list[str]:
@@ -70,3 +73,24 @@ def named_devices(source: Source) -> list[ast.expr]:
         if isinstance(call.func, ast.Attribute) and call.func.attr == "cuda":
             found.append(call)
     return found
+
+
+def are_devices(facts: dict[str, object]) -> bool:
+    """False where two types on one device differ: `double` and `float`, `torch.cuda.FloatTensor` and `…HalfTensor`."""
+    one, other = place_of(str(facts.get("one"))), place_of(str(facts.get("other")))
+    return bool(one and other and one != other)
+
+
+def place_of(name: str) -> str:
+    """`cuda` of "torch.cuda.FloatTensor", `mps` of "MPSFloatType", `cpu` of "torch.FloatTensor"; "" of a dtype."""
+    if re.match(_DEVICE, name):
+        return name.lower()
+    typed = re.search(
+        r"(?:torch\.)?(cuda|CUDA|mps|MPS|xpu|XPU|hpu|HPU)?\.?[A-Z]\w*(?:Tensor|Type)$", name
+    )
+    return (typed[1] or "cpu").lower() if typed else ""
+
+
+def shown(name: str) -> str:
+    """A device as it is, a type of tensors as the device that it is for."""
+    return name if re.match(_DEVICE, name) else place_of(name) or name
