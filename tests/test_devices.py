@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from corpus import environment
 from torchmedic.engine import diagnose
@@ -113,3 +114,43 @@ def test_a_generator_is_made_where_it_draws(
     assert found.title("en") == f"a random generator on {other} is to draw numbers on {wanted}"
     text = apply_edits(path.read_text("utf-8"), found.fixes[0].edits)
     assert text.splitlines()[2] == f"g = {mended}.manual_seed(0)"
+
+
+SCATTERED = """
+import torch
+from torch import nn
+
+model = nn.Linear(20, 5)
+model.cuda()
+x = torch.randn(4, 20).to("cuda", torch.float32)
+y = model(x) + torch.zeros(5, device="cuda").cuda(non_blocking=True)
+with torch.autocast("cuda", enabled=False):
+    print(y.sum())
+"""
+NAMED_TWICE = """
+import torch
+from torch import nn
+
+device = "cuda"
+model = nn.Linear(20, 5).to(device)
+print(model(torch.randn(4, 20).cuda()))
+"""
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_scattered_devices_become_one(tmp_path: Path) -> None:
+    said = run(tmp_path, SCATTERED)
+    assert said.startswith("TM220]") and " verified: ran past train.py:5" in said
+    for line in (
+        'device = torch.device("cuda" if torch.cuda.is_available() else "cpu")',
+        "model.to(device)",
+        "x = torch.randn(4, 20).to(device, torch.float32)",
+        "torch.zeros(5, device=device).to(device, non_blocking=True)",
+    ):
+        assert line in said
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_device_that_is_named_in_two_ways_is_pointed_at(tmp_path: Path) -> None:
+    said = run(tmp_path, NAMED_TWICE)
+    assert said.startswith("TM220]") and "--> train.py:4:10" in said and "fix" not in said

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from torchmedic.model import Diagnosis, Edit, Fix, Rule, Severity, Span, Text, Variant
 from torchmedic.observed import Failure, Source
-from torchmedic.rules._devices import named_devices
+from torchmedic.rules._devices import named_devices, with_one_device
 from torchmedic.rules._place import answer, user_frames
 
 rule = Rule(
@@ -257,6 +257,10 @@ rule = Rule(
 
 _ASK = '"{name}" if torch.cuda.is_available() else "cpu"'
 _IF_THERE = Text(en="use CUDA only where there is one", ko="CUDA가 있을 때만 쓰기")
+_ONE_DEVICE = Text(
+    en="define one `device`, which is the CPU where there is no CUDA, and use it everywhere",
+    ko="CUDA가 없으면 CPU인 `device` 하나를 정해 모든 곳에서 쓰기",
+)
 _FIRST = Text(en="use the first GPU: `{text}`", ko="첫 번째 GPU 쓰기: `{text}`")
 
 
@@ -283,7 +287,12 @@ def _asking(source: Source) -> tuple[Span | None, tuple[Fix, ...]]:
     """Where the file names CUDA in one place only, it asks there whether there is one."""
     named = named_devices(source)
     kept = [one for one in named if isinstance(one, ast.Constant) and _is_kept(source, one)]
-    if len(named) != 1 or len(kept) != 1 or "torch" not in source.imported.values():
+    if source.imported.get("torch") != "torch":
+        return None, ()
+    if named and not kept:
+        edits = with_one_device(source, named)
+        return None, (Fix(edits, _ONE_DEVICE),) if edits else ()
+    if len(named) != 1:
         return (source.span(kept[0]), ()) if len(kept) == 1 else (None, ())
     text = _ASK.format(name=kept[0].value)
     return source.span(kept[0]), (Fix((source.replace(kept[0], text),), _IF_THERE),)
