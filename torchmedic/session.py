@@ -232,7 +232,8 @@ class Session:
         try:
             with Waiting(self.options, text=exact.WAITING):
                 launch = self._launch(seconds)
-                return exact.exact(failure, launch, self._limit(seconds))
+                limit = self.options.limit or min(self._limit(seconds), exact.LONGEST)
+                return exact.exact(failure, launch, limit)
         except KeyboardInterrupt:
             return None
         except Exception as error:

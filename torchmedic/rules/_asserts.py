@@ -11,6 +11,11 @@ from torchmedic.observed import Failure, Source
 from torchmedic.rules._place import user_frames
 
 _PRINTED = re.compile(r"Assertion [`'](.+?)['`] failed")
+# What the rules about labels, embeddings, probabilities and samples know.
+_KNOWN = re.compile(
+    r"n_classes|srcIndex|input_val|target_val|input >= 0\.|val >= zero|ge\(val, zero\)|cumdist|accZero"
+    r"|p[1-4] <= 1|probability tensor|vectorized gather"
+)
 _MOST = 4  # operations that are told
 LABEL = Text(
     en="`{code}` checks its labels: 0 … C − 1",
@@ -49,6 +54,11 @@ def assertion(failure: Failure) -> str:
     """`t >= 0 && t < n_classes`, where the kernel's line is part of the message; else empty."""
     found = _PRINTED.search(failure.message)
     return found[1] if found else ""
+
+
+def is_known(checked: str) -> bool:
+    """Another rule says what this assertion checks."""
+    return _KNOWN.search(checked) is not None
 
 
 def is_of_embedding(failure: Failure) -> bool:

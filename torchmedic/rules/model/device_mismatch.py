@@ -1,16 +1,29 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 
 from torchmedic.model import Diagnosis, Evidence, Fix, Rule, Severity, Span, Text, Variant
 from torchmedic.observed import Failure, Frame, Source
-from torchmedic.observed.origin import Origin, origins
-from torchmedic.observed.project import Defined, Project
-from torchmedic.observed.settings import own_attribute
-from torchmedic.rules._devices import inputs, is_portable, kept_as, spelled
-from torchmedic.rules._flow import method_calls, value_of
+from torchmedic.observed.origin import origins
+from torchmedic.rules._device_fixes import (
+    born,
+    dropped,
+    kept,
+    state_and_parameters,
+    whole_batch,
+    with_generator,
+)
+from torchmedic.rules._devices import (
+    are_devices,
+    inputs,
+    is_portable,
+    kept_as,
+    place_of,
+    shown,
+    spelled,
+)
+from torchmedic.rules._flow import value_of
 from torchmedic.rules._place import added_argument, answer, failing_expression
 
 rule = Rule(
@@ -85,11 +98,61 @@ rule = Rule(
         "Input type ({one:word}) and bias type ({other:word}) should be the same",
         "but expected them to be on GPU, but found at least two devices, {one} and {other}",
         "expected self and mask to be on the same device, but got mask on {one} and self on {other}",
-        "Expected a '{one:word}' device type for generator but found '{other:word}'",
         "Input and parameter tensors are not at the same device, found input tensor at {one} and parameter tensor at {other}",
         "Input and hidden tensors are not at the same device, found input tensor at {one} and hidden tensor at {other}",
     ),
     variants=(
+        Variant(
+            "generator",
+            Text(
+                en="a random generator on {other} is to draw numbers on {one}",
+                ko="{other} 장치의 난수 생성기로 {one} 장치의 난수를 뽑으려고 합니다",
+            ),
+            why=Text(
+                en="A generator has the state of one device's random numbers, and draws only there.",
+                ko="생성기는 한 장치의 난수 상태를 가지며 그 장치에서만 난수를 뽑습니다.",
+            ),
+            help=Text(
+                en="""
+                Make it for the device that draws. A `DataLoader` and `random_split` draw their order on the CPU
+                (`torch.Generator()`), unless `set_default_device` says otherwise.
+                """,
+                ko="""
+                난수를 뽑는 장치에 생성기를 만드세요. `set_default_device`로 바꾸지 않았다면 `DataLoader`와 `random_split`은
+                순서를 CPU에서 뽑습니다(`torch.Generator()`).
+                """,
+            ),
+            messages=(
+                "Expected a '{one:word}' device type for generator but found '{other:word}'",
+            ),
+            search=("Expected a 'cuda' device type for generator but found 'cpu'",),
+            links=("https://docs.pytorch.org/docs/stable/generated/torch.Generator.html",),
+        ),
+        Variant(
+            "state",
+            Text(
+                en="the optimizer's state is on {state}, and its parameters are on {home}",
+                ko="옵티마이저의 상태는 {state} 장치에, 파라미터는 {home} 장치에 있습니다",
+            ),
+            why=Text(
+                en="""
+                Momentum and averages are made at the first step, or read by `load_state_dict`, on the device that the
+                parameters have then. `model.to(…)` moves the parameters later, but not what the optimizer keeps of them.
+                """,
+                ko="""
+                모멘텀과 평균은 첫 단계나 `load_state_dict`에서, 그때 파라미터가 있는 장치에 만들어집니다. 나중에
+                `model.to(…)`를 부르면 파라미터는 옮겨지지만 옵티마이저가 간직한 상태는 옮겨지지 않습니다.
+                """,
+            ),
+            help=Text(
+                en="Move the model first, then make the optimizer and load its state; after a move make a new optimizer.",
+                ko="모델을 먼저 옮긴 다음 옵티마이저를 만들고 상태를 불러오세요. 옮긴 뒤에는 옵티마이저를 새로 만드세요.",
+            ),
+            search=(
+                "optimizer load_state_dict expected all tensors to be on the same device exp_avg",
+            ),
+            links=("https://docs.pytorch.org/docs/stable/optim.html",),
+        ),
         Variant(
             "some",
             Text(
@@ -141,6 +204,7 @@ rule = Rule(
         "tensor at cpu",
         "RuntimeError: indices should be either on cpu or on the same device as the indexed tensor (cpu)",
         "RuntimeError: Expected a 'cuda' device type for generator but found 'cpu'",
+        "RuntimeError: Expected a 'cpu' device type for generator but found 'cuda'",
     ),
     search=(
         "expected all tensors to be on the same device",
@@ -157,27 +221,9 @@ rule = Rule(
 _MOVE = Text(en="move it: insert `{text}`", ko="옮기기: `{text}` 넣기")
 _ASSIGN = Text(en="keep what `{code}` returns", ko="`{code}` 호출의 결과를 대입하기")
 _BIRTH = Text(en="make it on the right device: `{text}`", ko="알맞은 장치에서 만들기: `{text}`")
-_BUFFER = Text(
-    en="register it, so that it moves with the model", ko="모델과 함께 옮겨지도록 버퍼로 등록하기"
-)
 _IS_ON = Text(en="`{code}` is on {device}", ko="`{code}` 텐서의 장치: {device}")
 _LAYER = Text(
     en="the parameters of `{layer}` are on {device}", ko="`{layer}` 층의 파라미터 장치: {device}"
-)
-_DEVICE = r"(?i)'?(?:cpu|gpu|cuda|mps|meta|xpu|xla|hpu|hip|privateuseone|vulkan|mkldnn|lazy)\b"
-_FACTORIES = (
-    "zeros",
-    "ones",
-    "randn",
-    "rand",
-    "empty",
-    "full",
-    "arange",
-    "linspace",
-    "eye",
-    "tensor",
-    "randint",
-    "randperm",
 )
 
 
@@ -186,27 +232,24 @@ def devices_disagree(failure: Failure) -> Iterator[Diagnosis]:
     reading = rule.read(failure.message)
     if reading is None:
         return
-    if reading.variant.name == "" and not _are_devices(reading.facts):
+    facts = dict[str, object]()
+    if reading.variant.name == "":
+        if not are_devices(reading.facts):
+            return
+        facts = {name: shown(str(reading.facts[name])) for name in ("one", "other")}
+    if reading.variant.name == "generator":
+        at, fixes = with_generator(failure, str(reading.facts["one"]))
+        yield answer(rule, failure, reading, at, fixes)
         return
-    told = [_place(str(reading.facts.get(name, ""))) for name in ("one", "other")]
+    state = state_and_parameters(failure)
+    if state is not None:
+        reading = reading._replace(variant=rule.variant("state"))
+        facts = {"state": state[0], "home": state[1]}
+        yield answer(rule, failure, reading, None, (), (), **facts)
+        return
+    told = [place_of(str(reading.facts.get(name, ""))) for name in ("one", "other")]
     at, fixes, evidence = _change(failure, {name for name in told if name})
-    yield answer(rule, failure, reading, at, fixes, evidence)
-
-
-def _are_devices(facts: dict[str, object]) -> bool:
-    """False where two types on one device differ: `double` and `float`, `torch.cuda.FloatTensor` and `…HalfTensor`."""
-    one, other = _place(str(facts.get("one"))), _place(str(facts.get("other")))
-    return bool(one and other and one != other)
-
-
-def _place(name: str) -> str:
-    """`cuda` of "torch.cuda.FloatTensor", `mps` of "MPSFloatType", `cpu` of "torch.FloatTensor"; "" of a dtype."""
-    if re.match(_DEVICE, name):
-        return name.lower()
-    typed = re.search(
-        r"(?:torch\.)?(cuda|CUDA|mps|MPS|xpu|XPU|hpu|HPU)?\.?[A-Z]\w*(?:Tensor|Type)$", name
-    )
-    return (typed[1] or "cpu").lower() if typed else ""
+    yield answer(rule, failure, reading, at, fixes, evidence, **facts)
 
 
 Change = tuple[Span | None, tuple[Fix, ...], tuple[Evidence, ...]]
@@ -241,10 +284,16 @@ def _change(failure: Failure, told: set[str]) -> Change:
     target = home or next(d for d in devices if d != "cpu")
     others = [source.code(n) for n, d in held if d == target] or inputs(source, frame, node, target)
     found_at = [_left_behind(failure, source, frame, n, others, target) for n in left]
-    first, *rest = [fixes[0] for _, fixes in found_at]
-    edits = dict.fromkeys((*first.edits, *(e for fix in rest for e in fix.edits)))
+    first = _all_of([fixes[0] for _, fixes in found_at])
+    last = _all_of([fixes[-1] for _, fixes in found_at])
     at, fixes = found_at[0]
-    return at, (first._replace(edits=tuple(edits)), *fixes[1:]), tuple(evidence)
+    more = (last,) if len(fixes) > 1 else ()
+    return at, (first, *more), tuple(evidence)
+
+
+def _all_of(fixes: list[Fix]) -> Fix:
+    """What each of them changes, once."""
+    return fixes[0]._replace(edits=tuple(dict.fromkeys(e for fix in fixes for e in fix.edits)))
 
 
 def _held(source: Source, frame: Frame, node: ast.expr) -> list[tuple[ast.expr, str]]:
@@ -271,72 +320,27 @@ def _left_behind(
     trail = origins(failure, frame, argument, source)
     use = source.insert_after(argument, f".to({spelled(source, argument, others, target)})")
     at, fixes = source.span(argument), [Fix((use,), _MOVE.fill(text=use.text))]
-    dropped = _dropped(source, argument)
-    if dropped is not None:
-        code = source.code(dropped.func.value) if isinstance(dropped.func, ast.Attribute) else ""
-        start = source.span(dropped)
-        edit = source.replace(dropped, f"{code} = {source.code(dropped)}")
-        fixes.insert(0, Fix((edit,), _ASSIGN.fill(code=source.code(dropped))))
-        return start, tuple(fixes)
-    kept = _kept(failure, source, argument)
-    if kept is not None:
-        fixes.insert(0, kept[1])
-        return kept[0], tuple(fixes)
-    born = _born(trail, source, argument)
-    if born is not None and born.source is source and others:
+    lost = dropped(source, argument)
+    if lost is not None:
+        code = source.code(lost.func.value) if isinstance(lost.func, ast.Attribute) else ""
+        start = source.span(lost)
+        edit = source.replace(lost, f"{code} = {source.code(lost)}")
+        return start, (Fix((edit,), _ASSIGN.fill(code=source.code(lost))),)
+    batch = whole_batch(source, frame, argument, others, target)
+    if batch is not None:
+        return batch[0], (batch[1],)
+    attribute = kept(failure, source, argument)
+    if attribute is not None:
+        fixes.insert(0, attribute[1])
+        return attribute[0], tuple(fixes)
+    origin = born(trail, source, argument)
+    if origin is not None and origin.source is source and others:
         text = f"device={others[0]}.device"
-        assert isinstance(born.node, ast.Call)
-        edit = added_argument(source, born.node, text)
+        assert isinstance(origin.node, ast.Call)
+        edit = added_argument(source, origin.node, text)
         fixes.insert(0, Fix((edit,), _BIRTH.fill(text=text)))
-        at = born.at
+        at = origin.at
     return at, tuple(fixes)
-
-
-def _dropped(source: Source, argument: ast.expr) -> ast.Call | None:
-    """`x.to(device)` as a statement of its own before the use: its result is lost."""
-    code = source.code(argument)
-    scope = source.function_of(argument) or source.tree
-    for node in ast.walk(scope):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-            function = node.value.func
-            if (
-                isinstance(function, ast.Attribute)
-                and function.attr in ("to", "cuda", "mps", "xpu")
-                and source.code(function.value) == code
-                and node.lineno < argument.lineno
-            ):
-                return node.value
-    return None
-
-
-def _kept(failure: Failure, source: Source, argument: ast.expr) -> tuple[Span, Fix] | None:
-    """`self.mean = torch.zeros(…)` in `__init__` of a module: a plain attribute, which stays behind."""
-    owner = source.enclosing(argument, ast.ClassDef)
-    if owner is None or not isinstance(argument, ast.Attribute):
-        return None
-    held = own_attribute(Project(failure), Defined(source, owner), argument.attr)
-    if source.code(argument.value) != "self" or held is None or held[2]:
-        return None
-    where, value, _ = held
-    statement = where.statement(value)
-    is_module = any("Module" in m.bases and owner.name in m.bases for m in failure.modules)
-    is_simple = isinstance(statement, ast.Assign) and len(statement.targets) == 1
-    if not is_module or not is_simple or not isinstance(value, ast.Call):
-        return None
-    text = f'self.register_buffer("{argument.attr}", {where.code(value)})'
-    return where.span(statement), Fix((where.replace(statement, text),), _BUFFER)
-
-
-def _born(trail: list[Origin], source: Source, argument: ast.expr) -> Origin | None:
-    scope = source.function_of(argument)
-    for origin, call in method_calls(trail, *_FACTORIES):
-        name = origin.source.name(call.func) or ""
-        has_device = any(k.arg == "device" for k in call.keywords)
-        if name.startswith("torch.") and not has_device:
-            return (
-                origin if scope is not None and origin.source.function_of(call) is scope else None
-            )
-    return None
 
 
 def _model(failure: Failure, target: str) -> tuple[Span, tuple[Fix, ...]] | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from torchmedic.model import Diagnosis, Evidence, Rule, Severity, Text, Variant, show_value
 from torchmedic.observed import Failure
-from torchmedic.rules._asserts import INDEX, assertion, is_of_embedding, suspects
+from torchmedic.rules._asserts import INDEX, assertion, is_known, is_of_embedding, suspects
 from torchmedic.rules._place import answer
 
 _WHY_ON_GPU = Text(
@@ -174,6 +174,7 @@ rule = Rule(
 )
 
 _INTEGERS = ("int64", "int32", "int16", "int8", "uint8")
+_PRINTED = Text(en="the kernel checked `{code}`", ko="커널이 검사한 조건: `{code}`")
 _HELD = Text(en="`{code}` is {dtype} {shape}", ko="`{code}` 값: {dtype} {shape}")
 
 
@@ -188,8 +189,10 @@ def index_is_beside_the_tensor(failure: Failure) -> Iterator[Diagnosis]:
     if name == "assert" and "vectorized gather" in checked and is_of_embedding(failure):
         return
     if name == "device":
-        if not checked:  # else a rule knows what was checked, or nobody does
-            yield answer(rule, failure, reading, evidence=tuple(suspects(failure)))
+        if not is_known(checked):
+            printed = (Evidence(_PRINTED.fill(code=checked)),) if checked else ()
+            evidence = (*printed, *suspects(failure))
+            yield answer(rule, failure, reading, evidence=evidence)
         return
     evidence = tuple(suspects(failure, INDEX)) if name == "assert" else _indices(failure)
     yield answer(rule, failure, reading, evidence=evidence)
