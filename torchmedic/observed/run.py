@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # twenty records, of which a rule about sources needs none
         NotFinite,
         Rates,
         Silent,
+        Spread,
     )
     from torchmedic.observed.run_training import Forward, OptimizerRun, OverfitRun
 
@@ -36,6 +37,7 @@ class Run(NamedTuple):
     forwards: tuple[Forward, ...] = ()
     overfit: OverfitRun | None = None
     losses: tuple[LossRun, ...] = ()
+    spreads: tuple[Spread, ...] = ()
     values: tuple[Losses, ...] = ()
     rates: tuple[Rates, ...] = ()
     not_finite: NotFinite | None = None

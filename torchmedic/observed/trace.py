@@ -37,6 +37,7 @@ Kind = Literal[
     "seed",
     "softmax",
     "step",
+    "subtract",  # a column (N, 1) and N numbers, one of them from a model
     "train",
     "unscale",  # of an optimizer's gradients by a GradScaler, which is the subject
     "unused",  # a statement that only names a method: `model.eval`, makes a manager: `torch.no_grad()`, or drops a result

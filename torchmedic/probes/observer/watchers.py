@@ -15,6 +15,7 @@ from torchmedic.probes.observer.losses import LossInputs
 from torchmedic.probes.observer.root_calls import RootCalls
 from torchmedic.probes.observer.schedules import Schedules
 from torchmedic.probes.observer.seeds import Seeds
+from torchmedic.probes.observer.spreads import Spreads
 from torchmedic.probes.observer.states import States
 from torchmedic.probes.observer.unconnected import Backwards
 from torchmedic.probes.observer.values import Values
@@ -29,6 +30,7 @@ def every_watcher(now: Now, overfit: int = 0) -> list[Watcher]:
         Forwards(now),
         calls,
         LossInputs(now),
+        Spreads(now),
         Values(now, calls),
         Learning(now, calls),
         Inputs(now),
