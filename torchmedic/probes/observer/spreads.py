@@ -171,7 +171,7 @@ def difference(root: Any) -> _Found | None:
                 found = found or (node, position, behind)
                 continue
             is_reduced = not shape and _is_square(behind) and name in _REDUCED_BY
-            if behind == () or is_reduced or (shape and behind == shape):
+            if not behind or is_reduced or (shape and behind == shape):
                 seen.add(way)
                 waiting.append(way)
     table = _table(seen, found[0]) if found is not None else None
@@ -180,7 +180,7 @@ def difference(root: Any) -> _Found | None:
 
 def _shape(node: Any) -> tuple[int, ...] | None:
     """Of the one result; None where it can't be told."""
-    told = getattr(node, "_input_metadata", ())
+    told: Any = getattr(node, "_input_metadata", ())
     return tuple(told[0].shape) if len(told) == 1 else None
 
 
