@@ -47,6 +47,7 @@ rule = Rule(
         (T, B, F)인지 적어 두세요. 순환층의 `h_n` 크기는 어느 쪽이든 (층 수, B, H)입니다.
         """,
     ),
+    example={"steps": "10", "type": "LSTM"},
     bad="""
     import torch
     import torch.nn as nn

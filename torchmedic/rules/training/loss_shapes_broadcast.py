@@ -63,6 +63,7 @@ rule = Rule(
         없애는 `squeeze()` 대신 `squeeze(1)`을 쓰세요.
         """,
     ),
+    example={"loss": "MSELoss"},
     bad="""
     import torch
     import torch.nn as nn

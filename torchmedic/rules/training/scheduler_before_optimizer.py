@@ -50,6 +50,7 @@ rule = Rule(
         단위 일정이라면 배치마다 한 번 그 뒤에 옵니다. 2019년 이전 코드에는 에포크 맨 앞에 있습니다.
         """,
     ),
+    example={"optimizer": "optimizer", "scheduler": "scheduler", "type": "StepLR"},
     bad="""
     import torch
     import torch.nn as nn

@@ -102,6 +102,7 @@ rule = Rule(
             ),
         ),
     ),
+    example={"calls": "4", "scheduler": "scheduler", "total": "48"},
     bad="""
     import torch
     from torch import nn
