@@ -14,6 +14,7 @@ from string import Formatter
 
 import pytest
 
+import torchmedic
 from programs import Outcome, execute
 from torchmedic.abstract import execute as execute_abstractly
 from torchmedic.engine import diagnose
@@ -51,6 +52,7 @@ NOT_SEEN_IN_SOURCE: set[str] = {
 }
 PARTICLES = "을|를|은|는|이|가|과|와|으로|로"
 PARTICLE = re.compile(rf"\{{\w+\}}[`\"')\]]*(?:{PARTICLES})(?=[\s.,)]|$)")
+ARTICLE = re.compile(r"\b[Aa]n? [`'\"(]*\{\w+\}")
 BANNED = re.compile(r"\b(simply|just|illegal|obviously)\b", re.I)
 PLACEHOLDER = {"en": "3", "ko": "3"}
 
@@ -154,6 +156,24 @@ def test_wording(rule):
             )
     assert rule.search and rule.links
     assert all(link.startswith("https://") for link in rule.links)
+
+
+def test_no_article_stands_before_a_hole():
+    """`a {type}` is right for `a GRU` and wrong for `an LSTM`."""
+    found = []
+    for path in Path(torchmedic.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            said = ""
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                said = node.value
+            elif isinstance(node, ast.JoinedStr):
+                said = "".join(
+                    getattr(p, "value", "") if isinstance(p, ast.Constant) else "{x}"
+                    for p in node.values
+                )
+            if ARTICLE.search(said):
+                found.append(f"{path.name}:{node.lineno}: {said.strip()[:60]}")
+    assert found == []
 
 
 @every_rule

@@ -23,7 +23,7 @@ rule = Rule(
     ),
     why=Text(
         en="""
-        Without `batch_first=True` a {type} wants (steps, batch, features). The DataLoader gives (batch, steps, features), so
+        Without `batch_first=True`, {type} wants (steps, batch, features). The DataLoader gives (batch, steps, features), so
         the {steps} steps count as samples, and each sample is computed from the samples before it in the batch.
         The sizes of the output are the same both ways, so nothing is raised.
         """,

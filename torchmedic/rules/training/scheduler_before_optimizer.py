@@ -23,7 +23,7 @@ rule = Rule(
     ),
     why=Text(
         en="""
-        A `{type}` sets the first learning rate when it is made, and each `{scheduler}.step()` sets the next one. Called
+        `{type}` sets the first learning rate when it is made, and each `{scheduler}.step()` sets the next one. Called
         at the beginning of the loop it moves on before the optimizer has made a step, so the schedule is
         one step ahead all the time. Since version 1.1 PyTorch expects the other order, and warns.
         """,
