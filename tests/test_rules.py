@@ -52,7 +52,7 @@ NOT_SEEN_IN_SOURCE: set[str] = {
 }
 PARTICLES = "을|를|은|는|이|가|과|와|으로|로"
 PARTICLE = re.compile(rf"\{{\w+\}}[`\"')\]]*(?:{PARTICLES})(?=[\s.,)]|$)")
-ARTICLE = re.compile(r"\b[Aa]n? [`'\"(]*\{\w+\}")
+ARTICLE = re.compile(r"\b[Aa]n? [`'\"]*\{\w+\}")
 BANNED = re.compile(r"\b(simply|just|illegal|obviously)\b", re.I)
 PLACEHOLDER = {"en": "3", "ko": "3"}
 
