@@ -56,3 +56,9 @@ class Run(NamedTuple):
     seeds: SeedsRun | None = None
     reloaded: tuple[Reloaded, ...] = ()
     unconnected: tuple[Unconnected, ...] = ()
+    is_between: bool = False  # asked between two cells of a notebook, the first of which ended well
+
+    @property
+    def is_at_rest(self) -> bool:
+        """No loop of the program is going on: what its counts say together won't change by the next pass of one."""
+        return self.is_over or self.is_between

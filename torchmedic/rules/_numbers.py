@@ -102,7 +102,7 @@ class Thrown(NamedTuple):
 def thrown(run: Run) -> Thrown | None:
     """One optimizer whose steps have the length of its rate, one loss, and nothing was won by the end."""
     stepped = [r for r in run.rates if r.steps]
-    if not run.is_over or len(stepped) != 1 or len(run.values) != 1:
+    if not run.is_at_rest or len(stepped) != 1 or len(run.values) != 1:
         return None
     [rates], [one] = stepped, run.values
     values = [v.value for v in one.values]

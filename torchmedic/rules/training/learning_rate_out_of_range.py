@@ -192,7 +192,7 @@ _STEPS = Text(en="steps here", ko="여기서 갱신합니다")
 
 @rule.on(Run)
 def out_of_range(run: Run) -> Iterator[Diagnosis]:
-    if not run.is_over:
+    if not run.is_at_rest:
         return
     found = divergence(run)
     if found is not None:
@@ -219,7 +219,7 @@ def out_of_range(run: Run) -> Iterator[Diagnosis]:
         at, variant = jump.rates.made_by[0].at, rule.variant("thrown")
         yield Diagnosis(rule, at, facts, evidence, variant=variant)
     stepped = [r for r in run.rates if r.steps]
-    if any(r.highest or r.lowest or not r.is_torch or r.owner for r in stepped):
+    if not run.is_over or any(r.highest or r.lowest or not r.is_torch or r.owner for r in stepped):
         return  # an optimizer may rest on purpose, but not all of them
     for one in stepped:
         if one.steps >= FEWEST and one.made_by and one.stepped_by:
