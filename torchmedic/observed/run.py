@@ -11,6 +11,7 @@ if TYPE_CHECKING:  # twenty records, of which a rule about sources needs none
         Clip,
         Freezing,
         Holder,
+        Paired,
         Reloaded,
         ScheduleRun,
         Unconnected,
@@ -56,6 +57,7 @@ class Run(NamedTuple):
     seeds: SeedsRun | None = None
     reloaded: tuple[Reloaded, ...] = ()
     unconnected: tuple[Unconnected, ...] = ()
+    paired: tuple[Paired, ...] = ()
     is_between: bool = False  # asked between two cells of a notebook, the first of which ended well
 
     @property

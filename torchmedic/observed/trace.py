@@ -30,6 +30,7 @@ Kind = Literal[
     "loss",
     "optimizer",  # was constructed
     "overwrite",  # of parameters, with what isn't computed from them; `inside`: of all of these modules
+    "pair",  # `zip` of the parameters of one module with themselves
     "save",
     "scale",  # of a loss by a GradScaler, which is the subject; `data`: id of the loss
     "scheduler",  # was constructed

@@ -249,6 +249,9 @@ class Observer:
     def module_zero_grad(self, module: Any) -> None:
         self._tell("module_zero_grad", module, sys._getframe(1))
 
+    def parameters_walked(self, module: Any) -> None:
+        self._tell("parameters_walked", module, sys._getframe(1))
+
     def lost(self, name: str, names: Mapping[str, Any]) -> None:
         self._tell("lost", name, names, sys._getframe(1))
 

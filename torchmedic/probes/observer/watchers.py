@@ -12,6 +12,7 @@ from torchmedic.probes.observer.learning import Learning
 from torchmedic.probes.observer.leaves import Leaves
 from torchmedic.probes.observer.loaders import Loaders
 from torchmedic.probes.observer.losses import LossInputs
+from torchmedic.probes.observer.pairs import Pairs
 from torchmedic.probes.observer.root_calls import RootCalls
 from torchmedic.probes.observer.schedules import Schedules
 from torchmedic.probes.observer.seeds import Seeds
@@ -42,6 +43,7 @@ def every_watcher(now: Now, overfit: int = 0) -> list[Watcher]:
         Seeds(now),
         Distributed(now),
         States(now),
+        Pairs(now),
         Backwards(now),
     ]
     if overfit:

@@ -3,10 +3,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from torchmedic.model import Diagnosis, Edit, Evidence, Fix, Rule, Severity, Text
+from torchmedic.model import Diagnosis, Evidence, Fix, Rule, Severity, Text
 from torchmedic.observed import Source
 from torchmedic.observed.failure import Site
 from torchmedic.observed.run import Run
+from torchmedic.rules._copies import deepcopied
 from torchmedic.rules._run import called
 
 rule = Rule(
@@ -206,18 +207,5 @@ def _is_written_through(loaded_by: tuple[Site, ...]) -> bool:
 def _copied(source: Source, call: ast.Call) -> tuple[Fix, ...]:
     if not isinstance(call.func, ast.Attribute) or call.func.attr != "state_dict":
         return ()
-    imports = [s for s in source.tree.body if isinstance(s, (ast.Import, ast.ImportFrom))]
-    imports = [s for s in imports if getattr(s, "module", "") != "__future__"]
-    names = {dotted: name for name, dotted in source.imported.items()}
-    edits: list[Edit] = []
-    if "copy.deepcopy" in names:
-        function = names["copy.deepcopy"]
-    elif "copy" in names:
-        function = f"{names['copy']}.deepcopy"
-    elif imports and not any(n.id == "copy" for n in source.nodes(ast.Name)):
-        function = "copy.deepcopy"
-        edits.append(source.insert_statement(imports[0], "import copy"))
-    else:
-        return ()
-    edits.append(source.replace(call, f"{function}({source.code(call)})"))
-    return (Fix(tuple(edits), _COPY),)
+    edits = deepcopied(source, call)
+    return (Fix(edits, _COPY),) if edits else ()
