@@ -37,6 +37,7 @@ Kind = Literal[
     "scheduler_step",
     "seed",
     "softmax",
+    "state",  # a module's `state_dict()`; `inside`: ids of its layers
     "step",
     "subtract",  # a column (N, 1) and N numbers, one of them from a model
     "train",
