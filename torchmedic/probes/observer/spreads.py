@@ -230,10 +230,10 @@ def _target(found: _Found, frame: FrameType) -> tuple[int, ...]:
     size = found.table.shape[0]
     wanted = (size,) if len(found.shape) == 2 else (size, 1)
     with torch.no_grad():
-        table = found.table.detach().double()
-        line = table[0] if len(found.shape) == 2 else table[:, 0]
+        table = found.table.detach()
+        line = (table[0] if len(found.shape) == 2 else table[:, 0]).double()
+        limit = TOLERANCE * max(1.0, float(line.abs().max()))
         line = (line - line[0]) * (-1 if found.side == 0 else 1)
-        limit = TOLERANCE * max(1.0, float(table.abs().max()))
         if not float(line.abs().max()) > SMALLEST * limit:
             return ()
         for tensor in _held(frame, wanted):
