@@ -10,7 +10,7 @@ from torchmedic.rules._copies import alias_of, deepcopied, update_at
 from torchmedic.rules._run import trace_of
 
 rule = Rule(
-    code="TM219",
+    code="TM220",
     name="averaged-model-aliased",
     severity=Severity.ERROR,
     summary=Text(
