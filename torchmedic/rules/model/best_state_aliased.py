@@ -274,10 +274,17 @@ def _ends(source: Source, node: ast.stmt) -> bool:
 
 
 def _is_chosen(source: Source, state: Event, loaded: Event) -> bool:
-    """True if it is kept in some passes only, by a comparison of sizes: those behind such a pass train on."""
+    """True if it is kept in some passes only, by a comparison of sizes: those behind such a pass train on.
+
+    A condition about the number of the pass may choose the last one, behind which nothing is trained.
+    """
     arms = [source.at(b.at, ast.If) for b in state.branches if b not in loaded.branches]
     tests = [n for arm in arms if arm is not None for n in ast.walk(arm.test)]
-    return bool(state.loops) and bool(tests) and not any(isinstance(n, ast.Eq) for n in tests)
+    loops = [loop for one in state.loops if (loop := source.at(one.at, ast.For)) is not None]
+    numbers = {n.id for loop in loops for n in ast.walk(loop.target) if isinstance(n, ast.Name)}
+    by_number = any(isinstance(n, ast.Name) and n.id in numbers for n in tests)
+    is_equal = any(isinstance(n, ast.Eq) for n in tests)
+    return bool(state.loops) and bool(tests) and not by_number and not is_equal
 
 
 def _may_be_another(source: Source, name: Name, taken: ast.Call) -> bool:

@@ -34,6 +34,16 @@ def the_last_one():
     model.load_state_dict(kept)
 
 
+def the_last_one_by_its_number():
+    model, optimizer = made()
+    kept = None
+    for epoch in range(EPOCHS):
+        trained(model, optimizer)
+        if epoch >= EPOCHS - 1:
+            kept = model.state_dict()
+    model.load_state_dict(kept)
+
+
 def good_enough(limit=5.0):
     model, optimizer = made()
     kept = None
@@ -91,6 +101,7 @@ def another_model_each_time():
 
 
 the_last_one()
+the_last_one_by_its_number()
 good_enough()
 copied_tensor_by_tensor()
 some_of_it_from_elsewhere(made()[0].state_dict())
