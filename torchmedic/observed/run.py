@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:  # twenty records, of which a rule about sources needs none
-    from torchmedic.observed.run_data import LoaderRun, SeedsRun
+    from torchmedic.observed.run_data import LoaderRun, SeedsRun, Sliced
     from torchmedic.observed.run_distributed import SampledPass, Wrapped
     from torchmedic.observed.run_memory import (
         Clip,
@@ -57,6 +57,7 @@ class Run(NamedTuple):
     seeds: SeedsRun | None = None
     reloaded: tuple[Reloaded, ...] = ()
     unconnected: tuple[Unconnected, ...] = ()
+    sliced: tuple[Sliced, ...] = ()
     paired: tuple[Paired, ...] = ()
     is_between: bool = False  # asked between two cells of a notebook, the first of which ended well
 

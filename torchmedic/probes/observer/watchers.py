@@ -16,6 +16,7 @@ from torchmedic.probes.observer.pairs import Pairs
 from torchmedic.probes.observer.root_calls import RootCalls
 from torchmedic.probes.observer.schedules import Schedules
 from torchmedic.probes.observer.seeds import Seeds
+from torchmedic.probes.observer.slices import Slices
 from torchmedic.probes.observer.spreads import Spreads
 from torchmedic.probes.observer.states import States
 from torchmedic.probes.observer.unconnected import Backwards
@@ -32,6 +33,7 @@ def every_watcher(now: Now, overfit: int = 0) -> list[Watcher]:
         calls,
         LossInputs(now),
         Spreads(now),
+        Slices(now),
         Values(now, calls),
         Learning(now, calls),
         Inputs(now),
