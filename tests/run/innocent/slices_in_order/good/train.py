@@ -68,7 +68,7 @@ def measured_in_order(labels):
         )
 
 
-labels = torch.arange(KINDS).repeat_interleave(48)
+labels = torch.tensor([kind for kind in range(KINDS) for _ in range(48)])
 one_step_for_all(labels)
 one_long_record(labels)
 mixed_once(labels)
