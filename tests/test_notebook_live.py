@@ -70,3 +70,40 @@ def test_an_exception_is_explained_below_its_traceback(tmp_path: Path) -> None:
     assert ["error[" in said for said in cells] == [False, False, True, False, False]
     assert "[TM201]" in cells[2] and "In[2]:4:" in cells[2] and "In[3]:1:" in cells[2]
     assert "mat1 and mat2" in out and "ZeroDivisionError" in out and out.rstrip().endswith("on")
+
+
+SCHEDULE = """\
+from torch.utils.data import DataLoader, TensorDataset
+data = TensorDataset(torch.randn(96, 4), torch.randint(3, (96,)))
+loader = DataLoader(data, batch_size=8, shuffle=True)
+schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=4 * len(loader))"""
+EPOCHS = """\
+for epoch in range({epochs}):
+    for inputs, labels in loader:
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(inputs), labels).backward()
+        optimizer.step()
+    schedule.step()"""
+
+
+def test_what_only_a_finished_loop_shows_is_told_when_its_cell_has_ended(tmp_path: Path) -> None:
+    cells, _ = below(tmp_path, INSTALL, MODEL, SCHEDULE, EPOCHS.format(epochs=4), "1 + 1")
+    assert ["[TM349]" in said for said in cells] == [False] * 3 + [True, False]
+    assert "--> In[4]:6:5" in cells[3]
+
+
+def test_a_loop_that_is_not_finished_is_not_judged(tmp_path: Path) -> None:
+    half = EPOCHS.format(epochs=2)
+    stopped = EPOCHS.format(epochs=4) + "\n    if epoch == 3: raise KeyboardInterrupt"
+    for last in (half, stopped):
+        cells, _ = below(tmp_path, INSTALL, MODEL, SCHEDULE, last)
+        assert "[TM349]" not in "".join(cells)
+
+
+def test_a_loss_that_reaches_no_parameter_is_told_below_its_cell(tmp_path: Path) -> None:
+    cut = TRAIN.replace(
+        "    loss.backward()",
+        "    loss = torch.tensor(loss.item(), requires_grad=True)\n    loss.backward()",
+    )
+    cells, _ = below(tmp_path, INSTALL, MODEL, cut, "1 + 1")
+    assert ["[TM311]" in said for said in cells] == [False, False, True, False]

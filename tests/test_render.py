@@ -18,6 +18,7 @@ from reports import (
     MENDED,
     MISMATCH,
     ROOT,
+    SILENT,
     SIZES,
     TRAIN,
     UNTRIED,
@@ -32,7 +33,9 @@ from reports import (
 from torchmedic.model import (
     LANGS,
     Diagnosis,
+    Edit,
     Evidence,
+    Fix,
     Rule,
     Severity,
     Span,
@@ -212,3 +215,18 @@ def test_prose_stays_within_the_width(why, note, lang, width):
     report = Report("run", (Diagnosis(rule, None, evidence=(Evidence(note),)),), (note, why))
     for line in shown(report, lang, width).splitlines():
         assert cells(line) <= min(width, 100)
+
+
+def test_a_mark_says_where_the_fix_is_if_it_is_elsewhere():
+    here = Span(f"{CWD}/train.py", 3)
+    at_mark, below, beside = (
+        Fix((Edit(Span(path, line), "x\n"),), Text("fix", "수정"))
+        for path, line in ((here.path, 3), (here.path, 9), (f"{CWD}/model.py", 2))
+    )
+
+    def said(*fixes: Fix, lang="en") -> str:
+        return shown(Report("check", (Diagnosis(SILENT, here, fixes=fixes),)), lang)
+
+    assert "mended in" not in said(at_mark, below) + said()
+    assert "mended in line 9" in said(below, at_mark) and "9번 줄에서" in said(below, lang="ko")
+    assert "mended in model.py:2" in said(beside)

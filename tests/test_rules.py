@@ -14,16 +14,18 @@ from string import Formatter
 
 import pytest
 
+import torchmedic
 from programs import Outcome, execute
 from torchmedic.abstract import execute as execute_abstractly
 from torchmedic.engine import diagnose
 from torchmedic.fix.patch import apply_edits
-from torchmedic.model import LANGS, Diagnosis, Rule, Text
+from torchmedic.model import LANGS, Diagnosis, Rule, Text, show_value
 from torchmedic.observed import Failure, Source
 from torchmedic.observed.text import failure_from_text
 from torchmedic.observed.trace import Trace
-from torchmedic.render import Report, json, text
+from torchmedic.render import Report, json, page, text
 from torchmedic.rules import RULES
+from torchmedic.silent import found_in
 
 # Rules whose example can't fail on a machine without this. The lists may only shrink.
 NOT_EXECUTED_HERE: dict[str, set[str]] = {"cuda": {"items-on-gpu"}}
@@ -53,6 +55,7 @@ NOT_SEEN_IN_SOURCE: set[str] = {
 }
 PARTICLES = "을|를|은|는|이|가|과|와|으로|로"
 PARTICLE = re.compile(rf"\{{\w+\}}[`\"')\]]*(?:{PARTICLES})(?=[\s.,)]|$)")
+ARTICLE = re.compile(r"\b[Aa]n? [`'\"]*\{\w+\}")
 BANNED = re.compile(r"\b(simply|just|illegal|obviously)\b", re.I)
 PLACEHOLDER = {"en": "3", "ko": "3"}
 
@@ -158,6 +161,24 @@ def test_wording(rule):
     assert all(link.startswith("https://") for link in rule.links)
 
 
+def test_no_article_stands_before_a_hole():
+    """`a {type}` is right for `a GRU` and wrong for `an LSTM`."""
+    found = []
+    for path in Path(torchmedic.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            said = ""
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                said = node.value
+            elif isinstance(node, ast.JoinedStr):
+                said = "".join(
+                    getattr(p, "value", "") if isinstance(p, ast.Constant) else "{x}"
+                    for p in node.values
+                )
+            if ARTICLE.search(said):
+                found.append(f"{path.name}:{node.lineno}: {said.strip()[:60]}")
+    assert found == []
+
+
 @every_rule
 def test_holes_are_filled_by_the_messages(rule):
     """A title's holes come from the rule's own detector or from every template that it stands for."""
@@ -208,6 +229,32 @@ def test_bad_raises_and_exactly_this_rule_answers(rule, bench):
     [diagnosis] = seen(outcome.failure)
     assert diagnosis.rule is rule
     assert diagnosis.at is not None and diagnosis.at.path.endswith("train.py")
+
+
+@every_rule
+def test_a_page_has_no_hole_and_says_what_bad_shows(rule, bench, tmp_path):
+    """`explain CODE` knows no finding: what stands in the holes is what the rule's own `bad` shows."""
+    assert rule.why.holes("en") | rule.help.holes("en") == set(rule.example)
+    if not rule.example:
+        return
+    found: list[Diagnosis] = []
+    if Trace in rule.detectors:
+        found = traced(rule.bad, tmp_path)
+    elif not rule.needs:
+        outcome = run(rule.bad, bench / rule.name)
+        found = seen(outcome.failure) if outcome.failure else list(found_in(outcome.run, _raise))
+    for diagnosis in found:
+        shown = {name: show_value(diagnosis.facts[name]) for name in rule.example}
+        assert diagnosis.rule is rule and shown == rule.example
+    assert found or rule.needs
+    for lang in LANGS:
+        said = " ".join(page.page(rule, lang).split())
+        for part in (rule.why, rule.help):
+            assert " ".join(part.show(lang, rule.example).split()) in said
+
+
+def _raise(rule: Rule, error: Exception) -> None:
+    raise error
 
 
 @failing

@@ -201,6 +201,7 @@ class Rule:
     summary      what the mistake is, without numbers: the first line of its page
     title        the fact with its numbers in {holes}; why: the mechanism; help: what to do, imperative
     lesson       how to find it by hand, and how it does not happen again
+    example      what the holes of `why` and `help` are for `bad`: its page and `explain CODE` show them
     bad, good    whole programs; the first fix of `bad` is `good`
     messages     templates in the error's own words; {holes} read facts ({n:d} digits, {s:shape} sizes)
     variants     other forms of the same mistake, with titles and messages of their own
@@ -228,6 +229,7 @@ class Rule:
     search: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
     needs: frozenset[str] = frozenset()
+    example: Mapping[str, str] = field(default_factory=dict)
     detectors: dict[type, Detector[Any]] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from torchmedic import alone, silent
@@ -143,6 +143,17 @@ class Session:
             return ()
         found = silent.found_in(observer.read(), _collect([]))
         return tuple(with_diffs(d) for d in silent.with_fixes(found, silent.main_file()))
+
+    @contextmanager
+    def at_rest(self, is_at_rest: bool) -> Iterator[None]:
+        """What is asked for inside is asked between two cells of a notebook, if that is so."""
+        if self.observer is not None:
+            self.observer.is_between = is_at_rest
+        try:
+            yield
+        finally:
+            if self.observer is not None:
+                self.observer.is_between = False
 
     def on_observer_error(self, error: Exception) -> None:
         said = OBSERVER_FAILED.fill(error=in_one_line(error)).show(self.options.lang)

@@ -160,7 +160,9 @@ def _in_notebook(shell: Any, crash: session.Session) -> None:
             crash.explain(error)
 
     def after_cell(*details: object) -> None:
-        new = tuple(d for d in crash.seen() if silent.key(d) not in told)
+        ended_well = bool(details) and getattr(details[0], "success", False) is True
+        with crash.at_rest(ended_well):
+            new = tuple(d for d in crash.seen() if silent.key(d) not in told)
         told.update(map(silent.key, new))
         _write(new, crash.options)
 

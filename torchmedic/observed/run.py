@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:  # twenty records, of which a rule about sources needs none
-    from torchmedic.observed.run_data import LoaderRun, SeedsRun
+    from torchmedic.observed.run_data import LoaderRun, SeedsRun, Sliced
     from torchmedic.observed.run_distributed import SampledPass, Wrapped
     from torchmedic.observed.run_memory import (
         Clip,
         Freezing,
         Holder,
+        Paired,
         Reloaded,
         ScheduleRun,
         Unconnected,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:  # twenty records, of which a rule about sources needs none
         NotFinite,
         Rates,
         Silent,
+        Spread,
     )
     from torchmedic.observed.run_training import Forward, OptimizerRun, OverfitRun
 
@@ -36,6 +38,7 @@ class Run(NamedTuple):
     forwards: tuple[Forward, ...] = ()
     overfit: OverfitRun | None = None
     losses: tuple[LossRun, ...] = ()
+    spreads: tuple[Spread, ...] = ()
     values: tuple[Losses, ...] = ()
     rates: tuple[Rates, ...] = ()
     not_finite: NotFinite | None = None
@@ -55,3 +58,11 @@ class Run(NamedTuple):
     seeds: SeedsRun | None = None
     reloaded: tuple[Reloaded, ...] = ()
     unconnected: tuple[Unconnected, ...] = ()
+    sliced: tuple[Sliced, ...] = ()
+    paired: tuple[Paired, ...] = ()
+    is_between: bool = False  # asked between two cells of a notebook, the first of which ended well
+
+    @property
+    def is_at_rest(self) -> bool:
+        """No loop of the program is going on: what its counts say together won't change by the next pass of one."""
+        return self.is_over or self.is_between

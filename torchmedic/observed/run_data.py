@@ -67,6 +67,19 @@ class LoaderRun(NamedTuple):
     passes: tuple[PassRun, ...] = ()
 
 
+class Sliced(NamedTuple):
+    """Labels that one place cut out of one tensor, in whole passes from its first element to its last.
+
+    `passes`: the lowest and the highest label of each slice. `steps`: from the first slice of a pass to its last, at least.
+    """
+
+    by: tuple[Site, ...]  # the loss that got them
+    passes: tuple[tuple[tuple[int, int], ...], ...] = ()
+    steps: int = 0
+    size: int = 0  # of the first slice
+    owner: str = ""
+
+
 class Seeded(NamedTuple):
     """A seed was set. `generator`: "torch" or "cuda"; `is_late`: torch's numbers had been drawn before."""
 

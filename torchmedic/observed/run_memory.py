@@ -110,6 +110,13 @@ class Reloaded(NamedTuple):
     owner: str = ""  # the library that makes one of the calls
 
 
+class Paired(NamedTuple):
+    """A line that walked the parameters of one module twice at once, `times` times."""
+
+    by: tuple[Site, ...]
+    times: int = 0
+
+
 class Unconnected(NamedTuple):
     """A place that calls `backward` on a number that nothing was computed for.
 

@@ -43,6 +43,21 @@ class LossRun(NamedTuple):
         return next(iter(self.nodes)) if len(self.nodes) == 1 else ""
 
 
+class Spread(NamedTuple):
+    """A difference of predictions and targets, (N, 1) against (N), whose N x N pairs a loss is the mean or the sum of.
+
+    `by`: its lines, without columns. `looked`: backward passes of the place whose loss was looked at, `spread`: those
+    whose loss held it. `is_left`: the prediction stands on the left.
+    """
+
+    by: tuple[Site, ...]
+    looked: int = 0
+    spread: int = 0
+    prediction: tuple[int, ...] = ()
+    target: tuple[int, ...] = ()
+    is_left: bool = True
+
+
 class Value(NamedTuple):
     """One loss at the beginning of its backward pass. `step`: how many steps there had been."""
 

@@ -30,13 +30,16 @@ Kind = Literal[
     "loss",
     "optimizer",  # was constructed
     "overwrite",  # of parameters, with what isn't computed from them; `inside`: of all of these modules
+    "pair",  # `zip` of the parameters of one module with themselves
     "save",
     "scale",  # of a loss by a GradScaler, which is the subject; `data`: id of the loss
     "scheduler",  # was constructed
     "scheduler_step",
     "seed",
     "softmax",
+    "state",  # a module's `state_dict()`; `inside`: ids of its layers
     "step",
+    "subtract",  # a column (N, 1) and N numbers, one of them from a model
     "train",
     "unscale",  # of an optimizer's gradients by a GradScaler, which is the subject
     "unused",  # a statement that only names a method: `model.eval`, makes a manager: `torch.no_grad()`, or drops a result

@@ -35,7 +35,7 @@ class _Section:
 
 
 def page(rule: Rule, lang: Lang, example: Diagnosis | None = None) -> str:
-    """The lesson in Markdown. `example`, a diagnosis of this rule, fills the holes that show as … otherwise."""
+    """The lesson in Markdown. `example`, a diagnosis of this rule, takes the place of the rule's own example."""
     out = [f"# {rule.code} {rule.name}"]
     for section in _sections(rule, lang, example):
         out += [f"## {section.heading.show(lang)}", *_markdown(section)]
@@ -83,7 +83,7 @@ def _without_holes(template: str) -> str:
 
 
 def _sections(rule: Rule, lang: Lang, example: Diagnosis | None) -> Iterator[_Section]:
-    texts = example or Diagnosis(rule, None)
+    texts = example or Diagnosis(rule, None, rule.example)
     silent = words.NO_MESSAGE if rule.severity is Severity.ERROR else words.NO_MESSAGE_MILD
     messages = wordings(rule)
     yield _Section(words.WHAT_IT_IS, "prose", (rule.summary.show(lang),))

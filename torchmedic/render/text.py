@@ -101,12 +101,13 @@ class _Page(NamedTuple):
         margin = gutter(d.at, raised)
         lines: list[str] = []
         raises = words.RAISES_HERE if d.view is View.SOURCE else words.RAISED_HERE
-        for at, label in ((d.at, words.CHANGE_HERE), (raised, raises)):
+        mended = self.mended_elsewhere(d)
+        for at, label in ((d.at, mended or words.CHANGE_HERE), (raised, raises)):
             if at is None:
                 continue
             if lines:
                 lines.append(self.paint("gutter", " " * margin + " |"))
-            needs_label = label is raises or raised is not None
+            needs_label = label is raises or raised is not None or mended is not None
             lines += frame(
                 at,
                 self.read,
@@ -120,6 +121,24 @@ class _Page(NamedTuple):
                 cwd=self.cwd,
             )
         return lines
+
+    def mended_elsewhere(self, d: Diagnosis) -> Text | None:
+        """The line that the first fix changes, if it is none of those that are marked."""
+        fixes = ranked(d.fixes)
+        if d.at is None or not fixes or not fixes[0].edits:
+            return None
+        last = max(d.at.line, d.at.end_line)
+        spans = [edit.span for edit in fixes[0].edits]
+        if any(s.path == d.at.path and d.at.line - 1 <= s.line <= last + 1 for s in spans):
+            return None
+        first = spans[0]
+        if first.path == d.at.path:
+            return words.MENDED_IN.fill(
+                place=words.LINE_NUMBER.fill(line=first.line).show(self.lang)
+            )
+        return words.MENDED_IN.fill(
+            place=one_line(f"{shown_path(first.path, self.cwd)}:{first.line}")
+        )
 
     def notes(self, notes: tuple[Text, ...]) -> list[str]:
         bullet = "- " if len(notes) > 1 else ""

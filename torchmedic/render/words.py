@@ -28,6 +28,8 @@ NOTE = Text("note", "참고")
 LABELS = (MODULE, SEEN, WHY, HELP, FIX, SEARCH, DOCS, MORE, NOTE)
 
 CHANGE_HERE = Text("change this", "여기를 바꾸세요")
+MENDED_IN = Text("mended in {place}", "{place}에서 고칩니다")
+LINE_NUMBER = Text("line {line}", "{line}번 줄")
 RAISED_HERE = Text("raised here", "여기서 오류가 났습니다")
 RAISES_HERE = Text("raises here", "여기서 오류가 납니다")  # nothing was executed
 ROWS_LEFT_OUT = Text("… {count} rows left out", "… {count}개 행 생략")

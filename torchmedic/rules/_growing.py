@@ -34,6 +34,10 @@ _NODES = Text(
     en="each step leaves {nodes} autograd nodes and {bytes} of saved tensors",
     ko="단계마다 autograd 노드 {nodes}개와 저장된 텐서 {bytes} 분량이 남습니다",
 )
+_BARE = Text(
+    en="each step leaves {nodes} autograd nodes, which pile up; the tensors that they had saved are freed",
+    ko="단계마다 autograd 노드 {nodes}개가 남아 쌓입니다. 노드가 저장했던 텐서는 역전파가 해제했습니다",
+)
 _FULL = Text(
     en="at {bytes} a step a memory of 16 GiB would be full after about {steps} steps",
     ko="단계마다 {bytes} 분량이면 16 GiB 메모리는 약 {steps}번째 단계에서 가득 찹니다",
@@ -117,7 +121,13 @@ def _evidence(holder: Holder, at: Span) -> tuple[Evidence, ...]:
         told.append(Evidence(_FREED.fill()))
     if holder.nodes:
         size = shown(holder.bytes)
-        told.append(Evidence(_NODES.fill(nodes=holder.nodes, bytes=size)))
+        is_bare = holder.is_freed and not holder.bytes
+        left = (
+            _BARE.fill(nodes=holder.nodes)
+            if is_bare
+            else _NODES.fill(nodes=holder.nodes, bytes=size)
+        )
+        told.append(Evidence(left))
         if holder.bytes > SMALL:
             told.append(Evidence(_FULL.fill(bytes=size, steps=f"{CARD // holder.bytes:,}")))
     return tuple(told)

@@ -20,6 +20,15 @@ LAST = 8  # losses, each of them RISING times the one before
 RISING = 1.5
 FEWEST_STEEP = 5  # finite losses, each of them STEEP times the one before
 STEEP = 3.0
+FEWEST_STUCK = 30  # losses
+# Each moves an element by about the learning rate, however small its gradient is.
+OF_FIXED_LENGTH = ("Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop")
+LARGEST_RATE = (
+    1.0  # of these: at no point does one of them need more for weights as layers draw them
+)
+SOON = 5  # steps, behind one of which the loss was THROWN times the first
+THROWN = 10.0
+NO_GAIN = 0.9  # times the first loss, and lower it never was
 
 
 class Divergence(NamedTuple):
@@ -78,6 +87,35 @@ def _is_rising(finite: list[float]) -> bool:
 
 def _grows(values: list[float], factor: float) -> bool:
     return all(abs(b) > factor * abs(a) for a, b in pairwise(values))
+
+
+class Thrown(NamedTuple):
+    """A loss that the first steps threw far up, and that never came back to where it began."""
+
+    losses: Losses
+    rates: Rates
+    first: float
+    highest: float
+    last: float
+
+
+def thrown(run: Run) -> Thrown | None:
+    """One optimizer whose steps have the length of its rate, one loss, and nothing was won by the end."""
+    stepped = [r for r in run.rates if r.steps]
+    if not run.is_at_rest or len(stepped) != 1 or len(run.values) != 1:
+        return None
+    [rates], [one] = stepped, run.values
+    values = [v.value for v in one.values]
+    is_meant = rates.owner or one.owner or not rates.is_torch or not rates.made_by
+    is_fixed = rates.type in OF_FIXED_LENGTH and rates.lowest == rates.highest >= LARGEST_RATE
+    if is_meant or not is_fixed or len(values) < FEWEST_STUCK or one.values[0].step:
+        return None
+    first, *rest = values
+    soon = [v.value for v in one.values[1:] if v.step <= SOON]
+    is_thrown = first > 0 and bool(soon) and max(soon) >= THROWN * first
+    if not all(map(math.isfinite, values)) or not is_thrown or min(rest) < NO_GAIN * first:
+        return None
+    return Thrown(one, rates, first, max(rest), rest[-1])
 
 
 def scales_gradients(by: tuple[Site, ...]) -> bool:

@@ -24,6 +24,7 @@ from torchmedic.abstract.values import Arguments, Const, Number, Tensor, Value
 
 if TYPE_CHECKING:
     from torchmedic.abstract.program import Machine
+    from torchmedic.observed.trace import Kind
 
 NAMES: dict[type, str] = {
     ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.FloorDiv: "floor_divide", ast.Mod: "remainder",
@@ -68,6 +69,8 @@ def binary(machine: Machine, op: ast.operator, left: Value, right: Value) -> Val
     try:
         if _is_numpy(left, right):
             return _of_arrays(call, op, left, right)
+        if isinstance(op, ast.Sub) and column(left, right):
+            _emit_difference(machine, left, right)
         result = arithmetic(call, call.name, left, right)
     except (Untold, Refused):
         return unknown_tensor(machine, [left, right])
@@ -109,17 +112,30 @@ def _array_shape(call: Call, left: Value, right: Value) -> Shape | None:
     return shape
 
 
+def _emit(machine: Machine, kind: Kind, left: Tensor, right: Tensor) -> None:
+    machine.emit(
+        kind,
+        left=describe(left),
+        right=describe(right),
+        column={"input": "left", "target": "right"}.get(column(left, right), ""),
+        from_model=(bool(left.calls), bool(right.calls)),
+        calls=left.calls | right.calls,
+    )
+
+
+def _emit_difference(machine: Machine, left: Value, right: Value) -> None:
+    if (
+        isinstance(left, Tensor)
+        and isinstance(right, Tensor)
+        and bool(left.calls) != bool(right.calls)
+    ):
+        _emit(machine, "subtract", left, right)
+
+
 def compared(machine: Machine, left: Value, right: Value) -> Value:
     """`==`, `<`, … where one is a tensor: a tensor of bool."""
     if isinstance(left, Tensor) and isinstance(right, Tensor):
-        machine.emit(
-            "compare",
-            left=describe(left),
-            right=describe(right),
-            column={"input": "left", "target": "right"}.get(column(left, right), ""),
-            from_model=(bool(left.calls), bool(right.calls)),
-            calls=left.calls | right.calls,
-        )
+        _emit(machine, "compare", left, right)
     call = _pair(machine, "compare", left, right)
     try:
         if _is_numpy(left, right):

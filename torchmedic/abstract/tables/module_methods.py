@@ -145,6 +145,7 @@ def _named(machine: Machine, module: Object, arguments: Arguments) -> Value:
 
 @module_method("state_dict")
 def _state_dict(machine: Machine, module: Object, arguments: Arguments) -> Value:
+    machine.emit("state", module, machine.name_of(arguments.node), inside=machine.inside(module))
     return Dict({}, Tensor(False, dtype="", is_parameter=True))
 
 

@@ -115,6 +115,9 @@ def _zip(machine: Machine, arguments: Arguments) -> Value:
             return Sequence(
                 "list", tuple(Sequence("tuple", rest=v, length=given[0].size) for v in row.items)
             )
+    owners: list[frozenset[int]] = [getattr(v, "owners", frozenset()) for v in given]
+    if len(owners) == 2 and owners[0] and owners[0] == owners[1]:
+        machine.emit("pair", node=arguments.node)
     walked = [walker(machine, v) for v in given]
     if walked and all(known is not None for known, _ in walked):
         columns = [known for known, _ in walked if known is not None]

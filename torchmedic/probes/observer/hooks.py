@@ -42,6 +42,7 @@ class Observer:
         self.watchers: list[Watcher] = []  # made when torch is there: until then they cost nothing
         self.error: Exception | None = None
         self.is_on = False
+        self.is_between = False  # two cells of a notebook
         self.on_window: Callable[[], None] = lambda: None
         self.on_error: Callable[[Exception], None] = lambda error: None
         self._bodies = Bodies(bool)
@@ -112,7 +113,11 @@ class Observer:
 
     def read(self) -> Run:
         """What was seen so far. It is over when nothing is watched any more."""
-        fields: dict[str, Any] = {"steps": self.now.steps, "is_over": not self.is_on}
+        fields: dict[str, Any] = {
+            "steps": self.now.steps,
+            "is_over": not self.is_on,
+            "is_between": self.is_between,
+        }
         for watcher in self.watchers:
             fields |= watcher.read()
         return Run(**fields)
@@ -247,6 +252,9 @@ class Observer:
 
     def module_zero_grad(self, module: Any) -> None:
         self._tell("module_zero_grad", module, sys._getframe(1))
+
+    def parameters_walked(self, module: Any) -> None:
+        self._tell("parameters_walked", module, sys._getframe(1))
 
     def lost(self, name: str, names: Mapping[str, Any]) -> None:
         self._tell("lost", name, names, sys._getframe(1))

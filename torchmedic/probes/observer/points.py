@@ -103,6 +103,8 @@ def in_windows(observer: Observer) -> Iterator[Point]:
     yield Point(kind.zero_grad, "_torchmedic_zero_grad(self)", observer.zero_grad)
     clear = "_torchmedic_module_zero_grad(self)"
     yield Point(torch.nn.Module.zero_grad, clear, observer.module_zero_grad)
+    for walk in (torch.nn.Module.parameters, torch.nn.Module.named_parameters):
+        yield Point(walk, "_torchmedic_walked(self)", observer.parameters_walked)
     clipping: Any = sys.modules["torch.nn.utils.clip_grad"]
     for name in ("clip_grad_norm_", "clip_grad_value_"):
         function = getattr(clipping, name, None)

@@ -50,6 +50,11 @@ def _library(path: str) -> str:
     return ""
 
 
+def is_own_code(code: CodeType) -> bool:
+    """True for the user's."""
+    return _known(code).is_user
+
+
 def user_call(frame: FrameType | None, boundary: CodeType | None = None) -> Call | None:
     """The nearest of the user's frames, from this one outwards; none from the frame of `boundary` on."""
     for _ in range(DEEPEST):

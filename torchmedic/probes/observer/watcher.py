@@ -132,6 +132,9 @@ class Watcher:
         `parameters`: a list of those that were clipped, empty where it can't be known.
         """
 
+    def parameters_walked(self, module: Any, frame: FrameType) -> None:
+        """`parameters()` or `named_parameters()` is asked for its first item. Only in windows."""
+
     def state_taken(self, module: Any, state: Any, frame: FrameType) -> None:
         """`state_dict()` of a module returns, not told again for the children. Told always."""
 

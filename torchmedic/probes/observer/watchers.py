@@ -13,9 +13,12 @@ from torchmedic.probes.observer.learning import Learning
 from torchmedic.probes.observer.leaves import Leaves
 from torchmedic.probes.observer.loaders import Loaders
 from torchmedic.probes.observer.losses import LossInputs
+from torchmedic.probes.observer.pairs import Pairs
 from torchmedic.probes.observer.root_calls import RootCalls
 from torchmedic.probes.observer.schedules import Schedules
 from torchmedic.probes.observer.seeds import Seeds
+from torchmedic.probes.observer.slices import Slices
+from torchmedic.probes.observer.spreads import Spreads
 from torchmedic.probes.observer.states import States
 from torchmedic.probes.observer.unconnected import Backwards
 from torchmedic.probes.observer.values import Values
@@ -31,6 +34,8 @@ def every_watcher(now: Now, overfit: int = 0) -> list[Watcher]:
         Forwards(now),
         calls,
         LossInputs(now),
+        Spreads(now),
+        Slices(now),
         Values(now, calls),
         Learning(now, calls),
         Inputs(now),
@@ -43,6 +48,7 @@ def every_watcher(now: Now, overfit: int = 0) -> list[Watcher]:
         Seeds(now),
         Distributed(now),
         States(now),
+        Pairs(now),
         Backwards(now),
     ]
     if overfit:

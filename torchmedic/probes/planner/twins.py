@@ -96,7 +96,7 @@ def like(tensor: Any, device: Any, first: int | None = None) -> Any:
     """An empty tensor with these strides, and another first size if one is given."""
     size = list(tensor.shape)
     if is_traceable_wrapper_subclass(tensor):
-        raise NotReplayable(f"a {type(tensor).__name__} can't be replayed")
+        raise NotReplayable(f"tensors of the class {type(tensor).__name__} can't be replayed")
     if tensor.layout is not torch.strided:
         raise NotReplayable(f"a tensor with layout {tensor.layout} can't be replayed")
     if first is None or not size or first == size[0]:

@@ -38,8 +38,8 @@ rule = Rule(
         """,
     ),
     help=Text(
-        en="Set `in_channels` of the first layer to {given}, or load the images with {expected} channels.",
-        ko="첫 층의 `in_channels` 값을 {given} 값으로 바꾸거나, 채널이 {expected}개인 이미지로 읽으세요.",
+        en="Set `in_channels` of the first layer to what the data bring, or load images with as many as it takes.",
+        ko="첫 층의 `in_channels` 값을 데이터의 채널 수로 바꾸거나, 층이 받는 채널 수의 이미지로 읽으세요.",
     ),
     lesson=Text(
         en="""

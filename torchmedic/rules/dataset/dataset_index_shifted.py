@@ -54,6 +54,7 @@ rule = Rule(
         인덱스를 미는 것이 맞고, 그만큼 `__len__` 값이 작아야 합니다.
         """,
     ),
+    example={"container": "self.inputs"},
     bad="""
     import torch
     from torch.utils.data import DataLoader, Dataset

@@ -53,6 +53,7 @@ rule = Rule(
         정답으로 쓰면 하나 줄어듭니다.
         """,
     ),
+    example={"container": "self.inputs"},
     bad="""
     import torch
     from torch.utils.data import DataLoader, Dataset

@@ -54,6 +54,7 @@ rule = Rule(
         `loader.sampler.set_epoch(epoch)` 호출을 배치 반복문 앞에 두세요. 체크포인트에서 다시 시작할 때도 필요합니다.
         """,
     ),
+    example={"epoch": "0"},
     bad="""
     import torch
     from torch import nn

@@ -4,11 +4,12 @@ import ast
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from torchmedic.model import Diagnosis, Evidence, Fix, Rule, Severity, Text
+from torchmedic.model import Diagnosis, Evidence, Fix, Rule, Severity, Text, Variant
+from torchmedic.observed import load
 from torchmedic.observed.run import Run
 from torchmedic.rules._loaders import Made, is_loader
 from torchmedic.rules._roles import Roles
-from torchmedic.rules._run import called
+from torchmedic.rules._run import called, loop_around
 
 if TYPE_CHECKING:
     from torchmedic.observed.run_data import LoaderRun, PassRun
@@ -99,6 +100,30 @@ rule = Rule(
             optimizer.step()
         print(epoch, loss.item())
     """,
+    variants=(
+        Variant(
+            "slices",
+            Text(
+                en="{single} of {batches} slices hold one class each: nothing shuffles the data",
+                ko="데이터를 섞지 않아 조각 {batches}개 중 {single}개에 클래스가 하나뿐입니다",
+            ),
+            Text(
+                en="""
+                The data are stored class by class, and the loop cuts them in that order, in every pass. For many steps the gradient
+                says the same, so the model learns to answer with the class of the moment and forgets the others; each pass
+                ends on the same class.
+                """,
+                ko="""
+                데이터가 클래스 순서로 저장되어 있고, 반복문은 매번 그 순서대로 자릅니다. 여러 단계 동안 기울기가 같은 방향을
+                가리키므로 모델은 지금 나오는 클래스로 답하도록 배우고 다른 클래스를 잊으며, 매번 같은 클래스에서 끝납니다.
+                """,
+            ),
+            Text(
+                en="Draw a new order in each pass: `order = torch.randperm(len(labels))`, and index with slices of it.",
+                ko="에폭마다 `order = torch.randperm(len(labels))`로 새 순서를 뽑고, 그 조각으로 인덱싱하세요.",
+            ),
+        ),
+    ),
     innocent=(
         """
         import torch
@@ -172,14 +197,17 @@ _CLASS = Text(
     en="batches 1 to {last} of every pass hold class {label} only",
     ko="모든 에폭에서 1번부터 {last}번까지의 배치에는 {label}번 클래스만 있습니다",
 )
+_SLICED = Text(
+    en="is trained with them in this order, in at least {passes} passes",
+    ko="적어도 에폭 {passes}번을 이 순서대로 학습합니다",
+)
 _TRAINS = Text(
     en="is trained with them in this order, in {passes} passes",
     ko="에폭 {passes}번 동안 이 순서대로 학습합니다",
 )
 
 
-@rule.on(Run)
-def one_class_after_the_other(run: Run) -> Iterator[Diagnosis]:
+def _by_loader(run: Run) -> Iterator[Diagnosis]:
     roles = Roles(run)
     training = {f.loader: f for f in run.forwards if f.loader and roles.role(f) == "train"}
     for loader in run.loaders:
@@ -193,6 +221,30 @@ def one_class_after_the_other(run: Run) -> Iterator[Diagnosis]:
             continue
         if not _carries_state(training[first.number]):
             yield _diagnosis(run, loader, first, training[first.number])
+
+
+@rule.on(Run)
+def one_class_after_the_other(run: Run) -> Iterator[Diagnosis]:
+    yield from _by_loader(run)
+    roles = Roles(run)
+    training = [f for f in run.forwards if f.by and roles.role(f) == "train"]
+    for one in run.sliced:
+        if len(one.passes) < 2 or one.owner or any(map(_carries_state, training)):
+            continue
+        first, again = one.passes[:2]
+        is_same = first == again and len(first) >= FEWEST and one.size >= SMALLEST
+        if not is_same or one.steps < len(first) - 1 or not in_blocks(first):
+            continue
+        loop = loop_around(one.by)
+        found = load(one.by[0].at.path)
+        node = found.at(loop, ast.For) if found is not None and loop is not None else None
+        if found is None or node is None:
+            continue
+        single = sum(low == high for low, high in first)
+        facts = {"single": single, "batches": len(first)}
+        told = Evidence(_SLICED.fill(passes=len(one.passes)), one.by[0].at)
+        at, variant = found.span(node.iter), rule.variant("slices")
+        yield Diagnosis(rule, at, facts, (told,), variant=variant)
 
 
 def _keeps_order(loader: LoaderRun) -> bool:

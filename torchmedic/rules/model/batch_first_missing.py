@@ -23,7 +23,7 @@ rule = Rule(
     ),
     why=Text(
         en="""
-        Without `batch_first=True` a {type} wants (steps, batch, features). The DataLoader gives (batch, steps, features), so
+        Without `batch_first=True`, {type} wants (steps, batch, features). The DataLoader gives (batch, steps, features), so
         the {steps} steps count as samples, and each sample is computed from the samples before it in the batch.
         The sizes of the output are the same both ways, so nothing is raised.
         """,
@@ -47,6 +47,7 @@ rule = Rule(
         (T, B, F)인지 적어 두세요. 순환층의 `h_n` 크기는 어느 쪽이든 (층 수, B, H)입니다.
         """,
     ),
+    example={"steps": "10", "type": "LSTM"},
     bad="""
     import torch
     import torch.nn as nn

@@ -43,6 +43,7 @@ rule = Rule(
         이름이 `_`로 끝나거나, 출력을 하거나, 모듈, 옵티마이저, 컨테이너의 메서드여야 합니다.
         """,
     ),
+    example={"method": "clamp", "tensor": "counts"},
     bad="""
     import torch
     import torch.nn as nn

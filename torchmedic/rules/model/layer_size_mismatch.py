@@ -69,6 +69,7 @@ rule = Rule(
         숫자를 코드가 계산하게 하거나, 첫 배치에서 크기를 읽는 `nn.LazyLinear(out_features)`를 쓰세요.
         """,
     ),
+    example={"given": "72"},
     bad="""
     import torch
     from torch import nn

@@ -105,7 +105,7 @@ rule = Rule(
         Variant(
             "used",
             Text(
-                en="a `{owner}` is used, but `super().__init__()` never ran in it",
+                en="an object of `{owner}` is used, but `super().__init__()` never ran in it",
                 ko="`{owner}` 객체를 쓰는데 그 안에서 `super().__init__()`가 실행된 적이 없습니다",
             ),
             messages=tuple("'{owner:word}' object has no attribute '" + n + "'" for n in _HELD),

@@ -44,6 +44,7 @@ rule = Rule(
         `transpose` 뒤에 다시 모양을 바꾸려면 `reshape`를 쓰거나 먼저 `contiguous()`를 호출하세요.
         """,
     ),
+    example={"method": "view", "right": "transpose(1, 2)"},
     bad="""
     import torch
     import torch.nn as nn

@@ -61,6 +61,7 @@ rule = Rule(
         `F.dropout(x, training=self.training)` 형태로 쓰세요.
         """,
     ),
+    example={"model": "model"},
     bad="""
     import torch
     from torch import nn

@@ -51,6 +51,7 @@ rule = Rule(
         지웁니다. 옵티마이저는 자기가 가진 파라미터만 지우므로 옵티마이저가 둘이면 호출도 두 번입니다.
         """,
     ),
+    example={"optimizer": "optimizer"},
     bad="""
     import torch
     from torch import nn

@@ -54,6 +54,7 @@ rule = Rule(
         의심하세요. 학습 단계에서 `print(model.training)`으로 확인할 수 있습니다.
         """,
     ),
+    example={"model": "model"},
     bad="""
     import torch
     from torch import nn

@@ -52,6 +52,7 @@ rule = Rule(
         반복이 끝난 뒤 한 번 더 갱신하세요.
         """,
     ),
+    example={"every": "every", "optimizer": "optimizer"},
     bad="""
     import torch
     from torch import nn

@@ -52,6 +52,7 @@ rule = Rule(
         파라미터가 같은 만큼 바뀌어야 합니다.
         """,
     ),
+    example={"every": "every", "loss": "loss"},
     bad="""
     import torch
     from torch import nn

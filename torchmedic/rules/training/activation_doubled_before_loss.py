@@ -73,6 +73,7 @@ rule = Rule(
         `argmax` 결과는 어느 쪽이든 같습니다.
         """,
     ),
+    example={"activation": "softmax", "floor": "1.46", "loss": "CrossEntropyLoss"},
     bad="""
     import torch
     import torch.nn as nn

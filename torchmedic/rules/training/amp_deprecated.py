@@ -44,6 +44,7 @@ rule = Rule(
         호출마다 멈춥니다.
         """,
     ),
+    example={"new": 'torch.amp.GradScaler("cuda", …)'},
     bad="""
     import torch
     from torch import nn

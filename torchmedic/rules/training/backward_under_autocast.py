@@ -51,6 +51,7 @@ rule = Rule(
         보입니다.
         """,
     ),
+    example={"loss": "loss"},
     bad="""
     import torch
     import torch.nn as nn

@@ -50,6 +50,7 @@ rule = Rule(
         BatchNorm의 이동 통계는 `eval()` 모드로 바꿀 때까지 데이터를 따라 변합니다.
         """,
     ),
+    example={"target": "parameter"},
     bad="""
     import torch
     from torch import nn

@@ -67,6 +67,7 @@ rule = Rule(
         `scaler.state_dict()`도 저장하세요.
         """,
     ),
+    example={"loss": "loss"},
     bad="""
     import torch
     import torch.nn as nn

@@ -58,6 +58,7 @@ rule = Rule(
         될 때 손실 곡선이 눈에 띄게 차분해집니다. 재기만 하려면 `max_norm=float("inf")`로 호출하세요.
         """,
     ),
+    example={"function": "clip_grad_norm_", "optimizer": "optimizer"},
     bad="""
     import torch
     from torch import nn

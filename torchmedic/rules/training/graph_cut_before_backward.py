@@ -316,7 +316,7 @@ def nothing_is_reached(run: Run) -> Iterator[Diagnosis]:
     """The loss is a number that requires a gradient: it gets one, and no parameter does, in the whole run."""
     for one in run.unconnected:
         failure = as_failure(one.by)
-        if one.owner or not run.is_over:
+        if one.owner or not run.is_at_rest:
             continue
         if one.refused and not is_expected(one.by):
             cut = nearest_cut(failure)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from torchmedic.model import Diagnosis, Evidence, Rule, Severity, Text, Variant
 from torchmedic.observed.run import Run
-from torchmedic.rules._numbers import divergence
+from torchmedic.rules._numbers import divergence, thrown
 from torchmedic.rules._run import receiver
 
 FEWEST = 10  # steps
@@ -13,8 +13,8 @@ rule = Rule(
     name="learning-rate-out-of-range",
     severity=Severity.ERROR,
     summary=Text(
-        en="The learning rate is 0 in every step, or so large that the loss grows without end.",
-        ko="학습률이 모든 단계에서 0이거나, 너무 커서 손실이 끝없이 커집니다.",
+        en="The learning rate is 0 in every step, or so large that the loss grows, or never falls.",
+        ko="학습률이 모든 단계에서 0이거나, 너무 커서 손실이 끝없이 커지거나 내려가지 않습니다.",
     ),
     title=Text(
         en="with lr={lr} the loss grew from {first} to {last} in {steps} steps",
@@ -85,6 +85,29 @@ rule = Rule(
         print(epoch, loss.item())
     """,
     variants=(
+        Variant(
+            "thrown",
+            Text(
+                en="{type}, lr={lr}: the loss rose from {first} to {highest} and ended at {last}",
+                ko="{type} lr={lr} 설정에서 손실이 {first} 값에서 {highest} 값으로 올라 {last} 값으로 끝났습니다",
+            ),
+            Text(
+                en="""
+                {type} divides each gradient by its own size, so a step moves every weight by about lr, however small its gradient
+                is. Weights are drawn at about 0.01 to 0.5: one step of {lr} replaces what was drawn by something far larger, and the
+                steps after it are as long again.
+                """,
+                ko="""
+                {type} 옵티마이저는 기울기를 그 크기로 나누므로, 기울기가 아무리 작아도 한 단계가 모든 가중치를 lr만큼 옮깁니다.
+                가중치의 처음 값은 0.01에서 0.5 정도입니다. {lr} 크기의 한 단계가 처음 값을 훨씬 큰 값으로 바꾸고, 다음
+                단계도 똑같이 깁니다.
+                """,
+            ),
+            Text(
+                en="Start {type} at lr=1e-3, and change it by factors of 3.",
+                ko="{type} 옵티마이저를 lr=1e-3 값에서 시작하고 3배씩 바꿔 보세요.",
+            ),
+        ),
         Variant(
             "zero",
             Text(
@@ -160,12 +183,16 @@ _LOSS = Text(
     en="the loss of step {step} is {loss}, the last finite one",
     ko="{step}번째 단계의 손실 {loss} 값이 마지막으로 유한합니다",
 )
+_NEVER = Text(
+    en="none of {looked} losses that were looked at is a tenth below the first, {first}",
+    ko="살펴본 손실 {looked}개 가운데 처음의 {first} 값보다 십분의 일 낮은 것이 없습니다",
+)
 _STEPS = Text(en="steps here", ko="여기서 갱신합니다")
 
 
 @rule.on(Run)
 def out_of_range(run: Run) -> Iterator[Diagnosis]:
-    if not run.is_over:
+    if not run.is_at_rest:
         return
     found = divergence(run)
     if found is not None:
@@ -178,8 +205,21 @@ def out_of_range(run: Run) -> Iterator[Diagnosis]:
         text = _LOSS.fill(step=found.steps, loss=f"{found.last:.3g}")
         evidence = (Evidence(text, found.losses.by[0].at),) if found.is_over else ()
         yield Diagnosis(rule, found.rates.made_by[0].at, facts, evidence)
+    jump = thrown(run)
+    if jump is not None:
+        facts = {
+            "type": jump.rates.type,
+            "lr": f"{jump.rates.highest:g}",
+            "first": f"{jump.first:.3g}",
+            "highest": f"{jump.highest:.3g}",
+            "last": f"{jump.last:.3g}",
+        }
+        text = _NEVER.fill(looked=len(jump.losses.values), first=f"{jump.first:.3g}")
+        evidence = (Evidence(text, jump.losses.by[0].at),)
+        at, variant = jump.rates.made_by[0].at, rule.variant("thrown")
+        yield Diagnosis(rule, at, facts, evidence, variant=variant)
     stepped = [r for r in run.rates if r.steps]
-    if any(r.highest or r.lowest or not r.is_torch or r.owner for r in stepped):
+    if not run.is_over or any(r.highest or r.lowest or not r.is_torch or r.owner for r in stepped):
         return  # an optimizer may rest on purpose, but not all of them
     for one in stepped:
         if one.steps >= FEWEST and one.made_by and one.stepped_by:

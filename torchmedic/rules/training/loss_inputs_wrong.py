@@ -65,6 +65,7 @@ rule = Rule(
         합이 1입니다. 분류 손실이 음수가 되면 입력이 잘못된 것입니다.
         """,
     ),
+    example={"loss": "NLLLoss"},
     bad="""
     import torch
     import torch.nn as nn

@@ -12,12 +12,14 @@ from torchmedic.model import (
     Variant,
     show_value,
 )
-from torchmedic.observed import Source
+from torchmedic.observed import Source, Value, load
 from torchmedic.observed.run import Run
+from torchmedic.observed.run_numbers import Spread
 from torchmedic.observed.source import argument
 from torchmedic.observed.trace import Event, Trace
 from torchmedic.rules._activations import call_of, name_of_loss, with_method
-from torchmedic.rules._loss_inputs import seen
+from torchmedic.rules._differences import differences_on, is_averaged, is_axis_made, sides
+from torchmedic.rules._loss_inputs import FEWEST, FEWEST_LIVE, seen
 
 rule = Rule(
     code="TM323",
@@ -61,6 +63,7 @@ rule = Rule(
         없애는 `squeeze()` 대신 `squeeze(1)`을 쓰세요.
         """,
     ),
+    example={"loss": "MSELoss"},
     bad="""
     import torch
     import torch.nn as nn
@@ -98,6 +101,25 @@ rule = Rule(
         print(epoch, loss.item())
     """,
     variants=(
+        Variant(
+            "difference",
+            Text(
+                en="`-` spreads prediction {input} and target {target} into {spread}",
+                ko="`-` 연산에서 예측 {input} 크기와 정답 {target} 크기가 {spread} 크기로 펼쳐집니다",
+            ),
+            Text(
+                en="""
+                Broadcasting makes the shapes equal before `-`: the column is repeated to the right, the numbers downwards.
+                The loss is then taken over all pairs, so each prediction is compared with the targets of all samples, and
+                the best that the model can learn is one number for all of them. PyTorch doesn't warn.
+                """,
+                ko="""
+                `-` 연산 앞에서 브로드캐스팅이 모양을 맞춥니다. 열은 오른쪽으로, 숫자들은 아래로 반복됩니다. 그러면 손실을 모든
+                짝에 대해 구하므로 예측 하나가 모든 샘플의 정답과 비교되고, 모델이 배울 수 있는 최선은 모두에게 같은 숫자 하나입니다.
+                PyTorch는 경고하지 않습니다.
+                """,
+            ),
+        ),
         Variant(
             "accuracy",
             Text(
@@ -139,6 +161,26 @@ rule = Rule(
             hits = (predictions.squeeze(-1) > 0.5) == labels
             print(hits.sum().item(), same_label.sum().item())
         """,
+        """
+        import torch
+        import torch.nn as nn
+
+        torch.manual_seed(0)
+        inputs = torch.randn(32, 5)
+        targets = inputs.sum(dim=1)
+        model = nn.Linear(5, 1)
+        optimizer = torch.optim.Adam(model.parameters())
+        is_above = (targets.unsqueeze(1) > targets).float()
+        for epoch in range(4):
+            optimizer.zero_grad()
+            predictions = model(inputs)
+            apart = predictions - targets
+            loss = (apart**2).min(dim=1).values.mean() + (apart**2).diagonal().mean()
+            loss = loss + ((predictions - predictions.T) ** 2).mean()
+            loss = loss + (is_above * (predictions - targets[None, :]) ** 2).mean()
+            loss.backward()
+            optimizer.step()
+        """,
     ),
     search=(
         "Using a target size that is different to the input size",
@@ -156,9 +198,11 @@ rule = Rule(
 @rule.on(Trace)
 def spread(trace: Trace) -> Iterator[Diagnosis]:
     told = set()
-    for event in trace.of("loss", "compare"):
+    for event in trace.of("loss", "compare", "subtract"):
         side = event.facts["column"]
         if not side or event.at in told:
+            continue
+        if event.kind == "subtract" and not _is_loss(trace.source_of(event.at), event.at):
             continue
         if event.kind == "compare" and True not in event.facts["from_model"]:  # type: ignore[operator]
             continue  # all pairs of two data columns may be meant
@@ -173,19 +217,54 @@ def spread_in_run(run: Run) -> Iterator[Diagnosis]:
         if loss.run.columns * 2 > loss.run.calls and len({len(s) for s in shapes}) == 2:
             side = "input" if len(shapes[0]) > len(shapes[1]) else "target"
             yield _told(loss.trace, loss.event, side)
+    for one in run.spreads:
+        found = _difference(one, FEWEST if run.is_over else FEWEST_LIVE)
+        if found is not None:
+            yield found
+
+
+def _difference(one: Spread, fewest: int) -> Diagnosis | None:
+    """One that was spread in every look, and whose text shows no axis that was made for it."""
+    at = one.by[0].at
+    source = load(at.path)
+    if source is None or one.spread < fewest or one.spread < one.looked:
+        return None
+    nodes = differences_on(source, at.line)
+    both = [side for node in nodes for side in sides(node) or ()]
+    if len(nodes) != 1 or any(is_axis_made(source, side) for side in both):
+        return None
+    shapes = [one.prediction, one.target][:: 1 if one.is_left else -1]
+    facts: dict[str, object] = {
+        "left": shapes[0],
+        "right": shapes[1],
+        "from_model": (one.is_left, not one.is_left),
+    }
+    here = Event("subtract", source.span(nodes[0]), function=one.by[0].function, facts=facts)
+    return _told(
+        Trace(source, (here,)), here, "left" if len(shapes[0]) > len(shapes[1]) else "right"
+    )
+
+
+def _is_loss(source: Source, at: Span) -> bool:
+    """True if the difference comes to one number, and no axis was made for all pairs."""
+    node = source.at(at, ast.BinOp)
+    both = sides(node) if node is not None else None
+    if node is None or both is None or not is_averaged(source, node):
+        return False
+    return not any(is_axis_made(source, side) for side in both)
 
 
 def _told(trace: Trace, event: Event, side: str) -> Diagnosis:
     source = trace.source_of(event.at)
     names = ("input", "target") if event.kind == "loss" else ("left", "right")
-    shapes = [getattr(event.facts[name], "tensor").shape for name in names]  # noqa: B009
-    if event.kind == "compare" and event.facts["from_model"] == (False, True):
+    shapes = [_shape(event.facts[name]) for name in names]
+    if event.kind != "loss" and event.facts["from_model"] == (False, True):
         shapes.reverse()
     size = max(shapes, key=len)[0]
     facts: dict[str, object] = {"input": shapes[0], "target": shapes[1], "spread": [size, size]}
     if event.kind == "loss":
         facts["loss"] = name_of_loss(trace, event)
-    nodes = _loss_sides(source, event) if event.kind == "loss" else _compared(source, event.at)
+    nodes = _nodes(source, event)
     fixes: tuple[Fix, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     if nodes is not None:
@@ -201,8 +280,26 @@ def _told(trace: Trace, event: Event, side: str) -> Diagnosis:
             numbers=show_value(min(shapes, key=len)),
         )
         evidence = (Evidence(text, event.at),)
-    variant = rule.variant("accuracy") if event.kind == "compare" else None
+    name = {"compare": "accuracy", "subtract": "difference"}.get(event.kind)
+    variant = rule.variant(name) if name is not None else None
     return Diagnosis(rule, event.at, facts, evidence, fixes, variant=variant)
+
+
+def _shape(side: object) -> tuple[int, ...]:
+    """Of a value that was described, or the shape itself."""
+    if isinstance(side, Value):
+        return side.tensor.shape if side.tensor is not None else ()
+    return tuple(side) if isinstance(side, tuple) else ()
+
+
+def _nodes(source: Source, event: Event) -> tuple[ast.expr, ast.expr] | None:
+    """What is compared."""
+    if event.kind == "loss":
+        return _loss_sides(source, event)
+    if event.kind == "compare":
+        return _compared(source, event.at)
+    node = source.at(event.at, ast.BinOp, ast.Call)
+    return sides(node) if isinstance(node, ast.expr) else None
 
 
 def _loss_sides(source: Source, event: Event) -> tuple[ast.expr, ast.expr] | None:

@@ -53,6 +53,7 @@ rule = Rule(
         않은 파라미터 오류로 학습을 멈추게도 합니다.
         """,
     ),
+    example={"layer": "second"},
     bad="""
     import torch
     from torch import nn

@@ -57,6 +57,7 @@ rule = Rule(
         쓰는 프로그램에서 수만이 나오면 배율이 곱해진 값입니다.
         """,
     ),
+    example={"optimizer": "optimizer", "scaler": "scaler"},
     bad="""
     import torch
     import torch.nn as nn

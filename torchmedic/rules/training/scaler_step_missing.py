@@ -58,6 +58,7 @@ rule = Rule(
         출력해 비교하세요.
         """,
     ),
+    example={"optimizer": "optimizer", "scaler": "scaler"},
     bad="""
     import torch
     import torch.nn as nn

@@ -46,6 +46,7 @@ rule = Rule(
         GradScaler가 꺼지므로 이 오류는 GPU에서 처음 보입니다.
         """,
     ),
+    example={"scaler": "scaler"},
     bad="""
     import torch
     import torch.nn as nn

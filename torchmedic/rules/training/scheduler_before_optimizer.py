@@ -23,7 +23,7 @@ rule = Rule(
     ),
     why=Text(
         en="""
-        A `{type}` sets the first learning rate when it is made, and each `{scheduler}.step()` sets the next one. Called
+        `{type}` sets the first learning rate when it is made, and each `{scheduler}.step()` sets the next one. Called
         at the beginning of the loop it moves on before the optimizer has made a step, so the schedule is
         one step ahead all the time. Since version 1.1 PyTorch expects the other order, and warns.
         """,
@@ -50,6 +50,7 @@ rule = Rule(
         단위 일정이라면 배치마다 한 번 그 뒤에 옵니다. 2019년 이전 코드에는 에포크 맨 앞에 있습니다.
         """,
     ),
+    example={"optimizer": "optimizer", "scheduler": "scheduler", "type": "StepLR"},
     bad="""
     import torch
     import torch.nn as nn

@@ -102,6 +102,7 @@ rule = Rule(
             ),
         ),
     ),
+    example={"calls": "4", "scheduler": "scheduler", "total": "48"},
     bad="""
     import torch
     from torch import nn
@@ -226,7 +227,7 @@ _OUT = Text(en="step once an epoch", ko="에포크마다 한 번 갱신하기")
 @rule.on(Run)
 def counts_otherwise(run: Run) -> Iterator[Diagnosis]:
     stepped = [o for o in run.optimizers if o.has_stepped]
-    if not run.is_over or len(stepped) != 1 or stepped[0].owner or stepped[0].is_closure:
+    if not run.is_at_rest or len(stepped) != 1 or stepped[0].owner or stepped[0].is_closure:
         return
     epochs = _epochs(run)
     for one in run.schedules:

@@ -49,6 +49,7 @@ rule = Rule(
         안전합니다. `dim`은 항상 쓰세요.
         """,
     ),
+    example={"shape": "(256, 10)"},
     bad="""
     import torch
     import torch.nn as nn

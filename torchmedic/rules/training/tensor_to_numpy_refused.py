@@ -105,7 +105,7 @@ rule = Rule(
         Variant(
             "dtype",
             Text(
-                en="a {dtype} tensor is converted to NumPy, which has no such type",
+                en="a tensor of {dtype} is converted to NumPy, which has no such type",
                 ko="NumPy에 없는 {dtype} 형식의 텐서를 배열로 바꿉니다",
             ),
             why=Text(
@@ -137,7 +137,7 @@ rule = Rule(
         Variant(
             "layout",
             Text(
-                en="a {layout} tensor is converted to NumPy, which has dense arrays only",
+                en="a tensor of layout {layout} is converted to NumPy, which has dense arrays only",
                 ko="{layout} 텐서를 밀집 배열만 있는 NumPy 배열로 바꿉니다",
             ),
             why=Text(
