@@ -26,6 +26,7 @@ from torchmedic.planning.report_remedies import SETTINGS, grown, title_of
 
 CODE = "TM301"
 SECONDS = 20.0  # for all of it
+FOR_REMEDIES = 0.5  # of the time
 LEAST = 0.3  # seconds that a replay is begun with
 MOST_LOOPS = 3
 MOST_REMEDIES = 8
@@ -75,7 +76,7 @@ def with_plan(
         return diagnosis
     plan = None
     with suppress(NotReplayable, ValueError):
-        plan = _plan(error, card, environment, time.monotonic() + seconds)
+        plan = _plan(error, card, environment, seconds)
     if plan is None:
         said = _advice(words, card)
         return diagnosis._replace(evidence=(*diagnosis.evidence, *said))
@@ -121,7 +122,7 @@ def _read(pattern: str, message: str) -> int | None:
 
 
 def _plan(
-    error: BaseException, card: Card, environment: Mapping[str, str], until: float
+    error: BaseException, card: Card, environment: Mapping[str, str], seconds: float
 ) -> Plan | None:
     """Raises NotReplayable, and ValueError for settings of the allocator that PyTorch refuses."""
     torch: Any = sys.modules.get("torch")
@@ -130,19 +131,22 @@ def _plan(
     from torchmedic.probes.planner.crashed import CrashedLoop, crashed_loops
 
     options = options_of(environment)
+    until = time.monotonic() + seconds
+    search_until = until - seconds * FOR_REMEDIES
     reason = NotReplayable("no training loop is in the traceback")
-    for number, loop in enumerate(crashed_loops(error, card.capability, until - time.monotonic())):
+    for number, loop in enumerate(crashed_loops(error, card.capability, seconds)):
         if number >= MOST_LOOPS:
             break
 
         def replayed(size: int | None, loop: CrashedLoop = loop) -> Step:
-            loop.seconds = _left(until)
+            loop.seconds = _left(until if size is None else search_until)
             return loop(size)
 
         def changes(step: Step, loop: CrashedLoop = loop) -> Iterator[Change]:
             for change in loop.changes(step):
-                loop.seconds = _left(until)
-                yield change
+                with suppress(NotReplayable):
+                    loop.seconds = _left(until)
+                    yield change
 
         try:
             return planned(replayed, None, card, options, True, changes)

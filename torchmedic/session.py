@@ -213,9 +213,12 @@ class Session:
         if found[0].rule.code != "TM301" or not hasattr(os, "fork"):
             return found
         try:
-            from torchmedic.crash_plan import with_plan
+            from torchmedic import crash_plan
 
-            first = with_plan(found[0], failure, crash, self.words, self.cwd, self.environment)
+            limit = self.options.limit or crash_plan.SECONDS
+            first = crash_plan.with_plan(
+                found[0], failure, crash, self.words, self.cwd, self.environment, limit
+            )
             return (first, *found[1:])
         except KeyboardInterrupt:  # what was found out is still told
             return found
