@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from textwrap import dedent
@@ -35,6 +36,7 @@ def full(tensor):
 '''
 PROGRAM = """
 import os
+import signal
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -164,6 +166,31 @@ def test_it_is_the_plan_of_the_program_that_runs(crash, tmp_path):
     assert plan["by_category"]["activations"] == whole["by_category"]["activations"]
 
 
+def test_the_plan_of_a_program_that_dies_in_its_first_step(crash, tmp_path):
+    (tmp_path / "scarce.py").write_text(SCARCE)
+    (tmp_path / "train.py").write_text(PROGRAM)
+    words = ("--format", "json", "--no-search", "--no-remedies", "train.py")
+    done = subprocess.run(
+        [sys.executable, "-m", "torchmedic", "plan", *words],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["allocated"] == crash[0]["facts"]["plan"]["allocated"]
+
+
+def test_the_fixes_of_the_loop(crash):
+    """Not tried here: see test_memory_fixes."""
+    found, *_ = crash
+    titles = [fix["title"] for fix in found["fixes"]]
+    assert "take the batch in 2 parts and step once for all of them" in titles
+    assert "compute the loss under torch.autocast in bfloat16" in titles
+    assert all(fix["verified"] is None for fix in found["fixes"])
+
+
 ASKED = "CUDA_VISIBLE_DEVICES= torchmedic plan --memory 2744MiB train.py"
 
 
@@ -279,7 +306,7 @@ def test_a_process_that_is_ended_is_survived_by_its_report(tmp_path, capfd):
     child = os.fork()
     if child == 0:
         with survived_by(lambda: told.write_text("the report")):
-            os.abort()
+            os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(child, 0)
     for _ in range(200):
         if told.exists() and told.read_text():

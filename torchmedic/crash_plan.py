@@ -168,7 +168,7 @@ def _plan(
 
         try:
             plan = planned(replayed, None, card, options, True, changes)
-            return plan, Place(loop.body.code.co_filename, loop.body.line)
+            return plan, Place(*loop.at)
         except NotReplayable as failed:
             reason = failed
     raise reason

@@ -43,6 +43,7 @@ class CrashedLoop:
 
     def __init__(self, body: Body, capability: tuple[int, int], seconds: float) -> None:
         self.body = body
+        self.at = body.code.co_filename, body.line
         self.seconds = seconds
         self._capability = capability
         self._models, self._optimizers = _alive()
