@@ -15,7 +15,7 @@ from torchmedic.model import Edit, Fix, Text
 from torchmedic.observed import Source, load
 from torchmedic.observed.plan import Plan
 
-SECONDS = 60.0  # for the copies of one fix
+SHORTEST, LONGEST = 15.0, 60.0  # seconds for the copies of one fix
 SMALL = 64  # samples of a batch in the trial, or a few for each part
 ROUNDING = 1e-3  # of the way that the parameters went
 HALF = 0.3  # the same for bfloat16, which has 8 bits of mantissa
@@ -49,13 +49,12 @@ class Place(NamedTuple):
     line: int
 
 
-def fixes_of(
-    plan: Plan, place: Place, launch: Launch | None, limit: float = SECONDS
-) -> Iterator[Fix]:
+def fixes_of(plan: Plan, place: Place, launch: Launch | None) -> Iterator[Fix]:
     """`launch`: how to start the program for a trial, None to try nothing. A fix that isn't what it should be is left out."""
     source = load(place.path)
     if source is None or plan.batch_size is None:
         return
+    limit = min(SHORTEST + 3 * launch.seconds, LONGEST) if launch else 0.0
     for mend, parts in _mends(plan, source, place.line, plan.batch_size):
         if not parses(mend.fix):
             continue

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -65,7 +66,8 @@ def run(words: Sequence[str], wish: Wish) -> int:
     started, environment = time.monotonic(), dict(os.environ)
 
     def launched() -> Launch:
-        return launch_of(words, cwd, environment, time.monotonic() - started)
+        found = launch_of(words, cwd, environment, time.monotonic() - started)
+        return replace(found, is_on_cpu=True)
 
     def on_step(loop: Loop) -> None:
         try:

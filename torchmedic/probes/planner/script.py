@@ -27,7 +27,7 @@ from torchmedic.probes import cuda_as_cpu
 from torchmedic.probes.frames import is_user
 from torchmedic.probes.planner.card import CUDA
 from torchmedic.probes.planner.child import Child, forked
-from torchmedic.probes.planner.harmless import without_traces
+from torchmedic.probes.planner.harmless import leave_no_traces
 from torchmedic.probes.planner.places import in_backward
 from torchmedic.probes.planner.stage import Stage, stage
 from torchmedic.probes.planner.step import is_compiled
@@ -204,7 +204,7 @@ class _Replay:
         if any(isinstance(one, torch.optim.LBFGS) for one in self._optimizers):
             raise NotReplayable("LBFGS asks for the loss as often as values want it")
         _scale_on_card()
-        self._stack.enter_context(without_traces(self.child.descriptors))
+        leave_no_traces(self.child.descriptors)
         here = self._stage = self._stack.enter_context(stage("cuda", self._capability))
         self._stack.enter_context(self._on_card)
         _autocast_on_card()
