@@ -219,7 +219,5 @@ def _told(plan: Plan, cwd: str) -> Iterator[Evidence]:
 def _advice(words: Sequence[str], card: Card) -> tuple[Evidence, ...]:
     if not words or words[0] in ("-", "-c"):
         return ()
-    said = (
-        f"CUDA_VISIBLE_DEVICES= torchmedic plan --memory {card.total >> 20}MiB {shlex.join(words)}"
-    )
+    said = f"torchmedic plan --memory {card.total >> 20}MiB {shlex.join(words)}"
     return (Evidence(ASK.fill(command=said.replace("{", "{{").replace("}", "}}"))),)

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from torchmedic.console import emit, in_one_line, terminal_width, use_colour, write_output
@@ -25,7 +24,6 @@ from torchmedic.planning.snapshot import snapshot
 from torchmedic.render import shown_path
 
 if TYPE_CHECKING:
-    from torchmedic.probes.planner.crashed import CrashedLoop
     from torchmedic.probes.planner.script import Loop
 
 NO_STEP = Text(
@@ -84,32 +82,19 @@ def run(words: Sequence[str], wish: Wish) -> int:
     capability = wish.card.capability if wish.card else CAPABILITY
     capture = Capture(on_step, capability, SECONDS)
     capture.install()
-    told: list[int] = []
-
-    def on_crash(error: BaseException) -> None:
-        """Of a card that was too small for the first, real step: its loop is replayed from where it ended."""
-        if type(error).__name__ == "OutOfMemoryError":
-            from torchmedic.probes.planner.crashed import crashed_loops
-
-            for loop in islice(crashed_loops(error, capability, SECONDS), 1):
-                told.append(_tell(loop, wish, options, out, cwd, launched))
-
     status = 0
     try:
-        status = launch.run(program, on_crash)
+        status = launch.run(program, lambda error: None)
     finally:
         if capture.child is not None:
             capture.child.fail(NotReplayable(ENDED))
-    if told:
-        out.close()
-        return told[0]
     if status == 0:
         emit(f"torchmedic: {NO_STEP.show(wish.lang)}\n", sys.stderr)
     return status or 2
 
 
 def _tell(
-    loop: Loop | CrashedLoop,
+    loop: Loop,
     wish: Wish,
     options: Options,
     out: object,
@@ -149,7 +134,7 @@ def _tell(
     return 0
 
 
-def _fixes(plan: Plan, loop: Loop | CrashedLoop, launched: Callable[[], Launch]) -> tuple[Fix, ...]:
+def _fixes(plan: Plan, loop: Loop, launched: Callable[[], Launch]) -> tuple[Fix, ...]:
     """Of the user's own loop, tried. Without them the plan is told all the same."""
     if not plan.remedies or loop.at is None:
         return ()
