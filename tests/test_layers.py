@@ -43,6 +43,7 @@ EDGES |= {
     "exact",
     "offering",
     "overfit",
+    "plan_fixes",
     "plan_script",
     "planned",
     "ranks",

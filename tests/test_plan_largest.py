@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from torchmedic.observed.plan import Event, Step
-from torchmedic.planning.largest import Tried, largest
+from torchmedic.planning.largest import Tried, bracket, largest
 from torchmedic.planning.simulation import simulate
 
 MIB = 1 << 20
@@ -96,3 +96,9 @@ def test_on_a_simulated_card():
     assert found.fits == (1000 - 80) // 5 == 184 and found.does_not == 185
     refused = simulate(step(185), usable).refused
     assert refused is not None and refused.event == 3 and refused.wanted == 40 * MIB
+
+
+def test_a_search_that_was_ended_early():
+    assert bracket({64: Tried(False, 900)}) is None and bracket({8: Tried(True, 100)}) is None
+    found = bracket({64: Tried(False, 900), 32: Tried(True, 500), 128: Tried(False, 1800)})
+    assert (found.fits, found.does_not, found.peak, found.replays) == (32, 64, 500, 3)

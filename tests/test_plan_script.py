@@ -325,6 +325,23 @@ def test_files(tmp_path):
     assert data["segments"] and data["device_traces"][0]
 
 
+def test_the_fixes_of_the_loop_are_tried(tmp_path):
+    plain = (
+        looped(around="if True:")
+        .replace("        if True:\n    ", "")
+        .replace("        if True:\n", "")
+    )
+    plain = plain.replace("            loss =", "        loss =")
+    found = figures(tmp_path, plain, "--remedies", "--batch", "20000")
+    accumulated, mixed = found["fixes"]
+    assert (
+        accumulated["verified"] is True
+        and "same parameters within rounding" in accumulated["verification"]
+    )
+    assert "DataLoader(data, 2500)" in accumulated["diff"], "an eighth: no card says what is enough"
+    assert mixed["verified"] is True and "torch.autocast(" in mixed["diff"]
+
+
 def test_korean(tmp_path):
     done = plan(tmp_path, looped(), "--lang", "ko", "--gpu", "t4", "--no-search")
     assert "최대 할당량" in done.stdout

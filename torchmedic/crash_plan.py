@@ -12,11 +12,14 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
-from torchmedic.model import LANGS, Diagnosis, Evidence, Table, Text
+from torchmedic.fix.child import Launch
+from torchmedic.model import LANGS, Diagnosis, Evidence, Fix, Table, Text
 from torchmedic.observed import Failure
 from torchmedic.observed.plan import Card, Change, NotReplayable, Plan, Step
+from torchmedic.plan_fixes import Place, fixes_of
 from torchmedic.planned import planned
 from torchmedic.planning.amounts import amount
 from torchmedic.planning.cards import with_memory
@@ -26,6 +29,7 @@ from torchmedic.planning.report_remedies import SETTINGS, grown, title_of
 
 CODE = "TM301"
 SECONDS = 20.0  # for all of it
+FOR_REMEDIES = 0.5  # of the time
 LEAST = 0.3  # seconds that a replay is begun with
 MOST_LOOPS = 3
 MOST_REMEDIES = 8
@@ -68,19 +72,34 @@ def with_plan(
     cwd: str,
     environment: Mapping[str, str],
     seconds: float = SECONDS,
+    launch: Launch | None = None,
 ) -> Diagnosis:
-    """The diagnosis with the plan in its evidence and facts, or with the command that would tell it."""
+    """The diagnosis with the plan in its evidence and facts, or with the command that would tell it.
+
+    `launch`: to try the fixes of the loop.
+    """
     card = _card(diagnosis, failure)
     if card is None:
         return diagnosis
-    plan = None
+    found = None
     with suppress(NotReplayable, ValueError):
-        plan = _plan(error, card, environment, time.monotonic() + seconds)
-    if plan is None:
+        found = _plan(error, card, environment, seconds)
+    if found is None:
         said = _advice(words, card)
         return diagnosis._replace(evidence=(*diagnosis.evidence, *said))
+    plan, place = found
     facts = {**diagnosis.facts, "plan": plain_plan(plan, cwd)}
-    return diagnosis._replace(facts=facts, evidence=(*diagnosis.evidence, *_told(plan, cwd)))
+    fixes = [fix for fix in diagnosis.fixes if not _is_too_large(fix, plan)]
+    if not plan.fits:
+        fixes += fixes_of(plan, place, launch and replace(launch, is_on_cpu=True))
+    evidence = (*diagnosis.evidence, *_told(plan, cwd))
+    return diagnosis._replace(facts=facts, evidence=evidence, fixes=tuple(fixes))
+
+
+def _is_too_large(fix: Fix, plan: Plan) -> bool:
+    """A batch size that the rule proposed from one tensor, and that does not fit by the whole step."""
+    size = fix.edits[0].text if len(fix.edits) == 1 else ""
+    return plan.largest is not None and size.isdecimal() and int(size) > plan.largest.fits
 
 
 def _card(diagnosis: Diagnosis, failure: Failure) -> Card | None:
@@ -121,31 +140,35 @@ def _read(pattern: str, message: str) -> int | None:
 
 
 def _plan(
-    error: BaseException, card: Card, environment: Mapping[str, str], until: float
-) -> Plan | None:
-    """Raises NotReplayable, and ValueError for settings of the allocator that PyTorch refuses."""
+    error: BaseException, card: Card, environment: Mapping[str, str], seconds: float
+) -> tuple[Plan, Place] | None:
+    """And where its loop begins. Raises NotReplayable, and ValueError for settings of the allocator that PyTorch refuses."""
     torch: Any = sys.modules.get("torch")
     if torch is None or (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return None
     from torchmedic.probes.planner.crashed import CrashedLoop, crashed_loops
 
     options = options_of(environment)
+    until = time.monotonic() + seconds
+    search_until = until - seconds * FOR_REMEDIES
     reason = NotReplayable("no training loop is in the traceback")
-    for number, loop in enumerate(crashed_loops(error, card.capability, until - time.monotonic())):
+    for number, loop in enumerate(crashed_loops(error, card.capability, seconds)):
         if number >= MOST_LOOPS:
             break
 
         def replayed(size: int | None, loop: CrashedLoop = loop) -> Step:
-            loop.seconds = _left(until)
+            loop.seconds = _left(until if size is None else search_until)
             return loop(size)
 
         def changes(step: Step, loop: CrashedLoop = loop) -> Iterator[Change]:
             for change in loop.changes(step):
-                loop.seconds = _left(until)
-                yield change
+                with suppress(NotReplayable):
+                    loop.seconds = _left(until)
+                    yield change
 
         try:
-            return planned(replayed, None, card, options, True, changes)
+            plan = planned(replayed, None, card, options, True, changes)
+            return plan, Place(*loop.at)
         except NotReplayable as failed:
             reason = failed
     raise reason
@@ -196,7 +219,5 @@ def _told(plan: Plan, cwd: str) -> Iterator[Evidence]:
 def _advice(words: Sequence[str], card: Card) -> tuple[Evidence, ...]:
     if not words or words[0] in ("-", "-c"):
         return ()
-    said = (
-        f"CUDA_VISIBLE_DEVICES= torchmedic plan --memory {card.total >> 20}MiB {shlex.join(words)}"
-    )
+    said = f"torchmedic plan --memory {card.total >> 20}MiB {shlex.join(words)}"
     return (Evidence(ASK.fill(command=said.replace("{", "{{").replace("}", "}}"))),)

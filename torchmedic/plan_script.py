@@ -5,15 +5,21 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from torchmedic.console import emit, in_one_line, terminal_width, use_colour, write_output
-from torchmedic.model import Lang, Text
+from torchmedic.fix.child import Launch
+from torchmedic.mending import launch_of
+from torchmedic.model import Fix, Lang, Text
 from torchmedic.observed.plan import Card, NotReplayable, Plan, Step
 from torchmedic.planned import CAPABILITY, SECONDS, planned
 from torchmedic.planning.options import Options, options_of
 from torchmedic.planning.report import WIDTH, as_plain, render
+from torchmedic.planning.report_fixes import fixes_as_text, plain_fixes
 from torchmedic.planning.snapshot import snapshot
 from torchmedic.render import shown_path
 
@@ -55,9 +61,15 @@ def run(words: Sequence[str], wish: Wish) -> int:
     os.dup2(2, 1)  # what the program prints is no part of the plan
     cwd = os.getcwd()
 
+    started, environment = time.monotonic(), dict(os.environ)
+
+    def launched() -> Launch:
+        found = launch_of(words, cwd, environment, time.monotonic() - started)
+        return replace(found, is_on_cpu=True)
+
     def on_step(loop: Loop) -> None:
         try:
-            status = _tell(loop, wish, options, out, cwd)
+            status = _tell(loop, wish, options, out, cwd, launched)
         except Exception as error:
             emit(
                 f"torchmedic failed while planning ({in_one_line(error)}). Please report it.\n",
@@ -81,7 +93,14 @@ def run(words: Sequence[str], wish: Wish) -> int:
     return status or 2
 
 
-def _tell(loop: Loop, wish: Wish, options: Options, out: object, cwd: str) -> int:
+def _tell(
+    loop: Loop,
+    wish: Wish,
+    options: Options,
+    out: object,
+    cwd: str,
+    launched: Callable[[], Launch],
+) -> int:
     kept: list[Step] = []
 
     def replayed(size: int | None) -> Step:
@@ -103,7 +122,8 @@ def _tell(loop: Loop, wish: Wish, options: Options, out: object, cwd: str) -> in
             limit = wish.card.usable if wish.card and not plan.fits else None
             with open(os.path.join(cwd, wish.snapshot), "wb") as file:
                 file.write(snapshot(kept[0], limit, options))
-        text = _shown(plan, wish, kept[0], cwd, out)
+        fixes = _fixes(plan, loop, launched)
+        text = _shown(plan, wish, kept[0], cwd, out, fixes)
         if wish.output is None:
             emit(text, out)
         else:
@@ -114,10 +134,25 @@ def _tell(loop: Loop, wish: Wish, options: Options, out: object, cwd: str) -> in
     return 0
 
 
-def _shown(plan: Plan, wish: Wish, step: Step, cwd: str, out: object) -> str:
+def _fixes(plan: Plan, loop: Loop, launched: Callable[[], Launch]) -> tuple[Fix, ...]:
+    """Of the user's own loop, tried. Without them the plan is told all the same."""
+    if not plan.remedies or loop.at is None:
+        return ()
+    from torchmedic.plan_fixes import Place, fixes_of
+
+    with suppress(Exception):
+        return tuple(fixes_of(plan, Place(*loop.at), launched()))
+    return ()
+
+
+def _shown(
+    plan: Plan, wish: Wish, step: Step, cwd: str, out: object, fixes: tuple[Fix, ...]
+) -> str:
     if wish.form == "json":
-        return json.dumps(as_plain(plan, step, cwd), ensure_ascii=False, indent=2) + "\n"
+        plain = {**as_plain(plan, step, cwd), "fixes": plain_fixes(fixes, wish.lang)}
+        return json.dumps(plain, ensure_ascii=False, indent=2) + "\n"
     if wish.output is not None:
-        return render(plan, wish.lang, WIDTH, False, cwd)
+        return render(plan, wish.lang, WIDTH, False, cwd) + fixes_as_text(fixes, wish.lang, WIDTH)
     width = min(terminal_width(out), WIDTH)
-    return render(plan, wish.lang, width, use_colour(out), cwd)
+    told = render(plan, wish.lang, width, use_colour(out), cwd)
+    return told + fixes_as_text(fixes, wish.lang, width)

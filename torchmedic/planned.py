@@ -11,7 +11,7 @@ from typing import Any, Literal
 from torchmedic.observed.plan import Card, Change, Guess, NotReplayable, Plan, Remedy, Step
 from torchmedic.planning.cards import card_of, with_memory
 from torchmedic.planning.kept import growth
-from torchmedic.planning.largest import Tried, largest
+from torchmedic.planning.largest import Tried, bracket, largest
 from torchmedic.planning.options import Options, options_of
 from torchmedic.planning.remedies import of, tried
 from torchmedic.planning.simulation import peak_of, simulate
@@ -129,30 +129,33 @@ def planned(
     errors: list[str] = []
     size = step.batch_size
     smaller: dict[int, Step] = {}  # the largest that fitted
+    known = {size: Tried(limited.fits, whole.allocated)} if size is not None else {}
     if card is not None and search and size is not None:
 
         def attempt(batch: int) -> Tried:
-            if batch == size:
-                return Tried(limited.fits, whole.allocated)
+            if batch in known:
+                return known[batch]
             other = replayed(batch)
             fits = simulate(other, card.usable, options).fits
             if fits and batch > max(smaller, default=0):
                 smaller.clear()
                 smaller[batch] = other
-            return Tried(fits, simulate(other, options=options).allocated)
+            known[batch] = Tried(fits, simulate(other, options=options).allocated)
+            return known[batch]
 
         try:
             found = largest(attempt, card.usable, size, replays=SEARCHES)
         except NotReplayable as error:
             errors.append(f"the largest batch was not found: {error.reason}")
+            found = bracket(known)
     remedies: tuple[Remedy, ...] = ()
     if changes is not None and (always or not limited.fits):
-        known = [
+        smaller_ones = [
             of("smaller batch", f"{batch:,}", other, whole, card, options)
             for batch, other in smaller.items()
             if size is not None and batch < size
         ]
-        remedies = tried(known, changes(step), step, whole, card, options)
+        remedies = tried(smaller_ones, changes(step), step, whole, card, options)
     notes = [*step.not_modelled, *_guessed(step.guesses)]
     notes += [f"{setting} is not simulated" for setting in options.not_modelled]
     if not step.is_complete:

@@ -209,7 +209,7 @@ class Session:
         if is_unknown and not found and not notes:
             return
         if found:
-            found = self._planned(found, failure, error)
+            found = self._planned(found, failure, error, seconds)
         report = self.ranks.crashed(Report("run", found, notes), failure)
         self._write(report)
         if self.options.fix:
@@ -218,15 +218,25 @@ class Session:
             offer_fix(report, self.options)
 
     def _planned(
-        self, found: tuple[Diagnosis, ...], failure: Failure, crash: BaseException
+        self,
+        found: tuple[Diagnosis, ...],
+        failure: Failure,
+        crash: BaseException,
+        seconds: float,
     ) -> tuple[Diagnosis, ...]:
         """Of a step for which a card had too little memory."""
         if found[0].rule.code != "TM301" or not hasattr(os, "fork"):
             return found
         try:
-            from torchmedic.crash_plan import with_plan
+            from torchmedic import crash_plan, mending
 
-            first = with_plan(found[0], failure, crash, self.words, self.cwd, self.environment)
+            limit = self.options.limit or crash_plan.SECONDS
+            launch = None
+            if self.options.verify:
+                launch = mending.launch_of(self.words, self.cwd, self.environment, seconds)
+            first = crash_plan.with_plan(
+                found[0], failure, crash, self.words, self.cwd, self.environment, limit, launch
+            )
             return (first, *found[1:])
         except KeyboardInterrupt:  # what was found out is still told
             return found

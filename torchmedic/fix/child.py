@@ -19,6 +19,7 @@ from typing import Any
 
 from torchmedic.fix import guard
 from torchmedic.fix.box import Box, broad_folders
+from torchmedic.fix.course import COURSE
 from torchmedic.fix.patch import Rewritten
 from torchmedic.fix.trial import FAILURE, outline
 from torchmedic.model import Span
@@ -113,7 +114,9 @@ class Child:
         goal: Goal,
         mended: Sequence[Rewritten] = (),
         on_crash: str = "",
+        record: int = 0,
     ) -> None:
+        self._record = record  # optimizer steps whose course is kept, after which the process ends
         self.told = Told()
         self.mended = {os.path.realpath(file.path): file for file in mended}
         self.output = b""
@@ -162,6 +165,7 @@ class Child:
             else None,
             "on_crash": on_crash,
             "is_on_cpu": launch.is_on_cpu,
+            "record": self._record,
         }
 
     def _lines(self, line: int, file: str) -> list[int]:
@@ -285,6 +289,14 @@ class Child:
             if change:
                 event["line"] = change.mended.back(event["line"], 0)[0]
             told.error = event
+
+    def course(self) -> Any:
+        """What `fix.course` recorded, None if the program didn't come so far."""
+        try:
+            with open(os.path.join(self.box.top, COURSE), "rb") as file:
+                return pickle.load(file)
+        except (OSError, EOFError, pickle.UnpicklingError):
+            return None
 
     def failure(self) -> Failure | None:
         """What the mended copy crashed with, as if the original had: in its paths, lines and columns."""

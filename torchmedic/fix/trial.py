@@ -19,6 +19,7 @@ from types import CodeType, FrameType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from torchmedic.fix import guard
+from torchmedic.fix.course import Course
 from torchmedic.probes.launch import Program, run
 
 if TYPE_CHECKING:
@@ -336,10 +337,12 @@ def main(path: str) -> None:
     site: Site | None = None
     if place:
         site = Site(place["path"], place["function"], place["lines"], lambda: trial.tell("site"))
+    course = Course(spec["top"], spec["record"]) if spec["record"] else None
     after = AfterImport(
         {
             **({"torch": trial.use_cpu} if spec["is_on_cpu"] else {}),
-            "torch.optim.optimizer": trial.watch_optimizers,
+            **(course.after if course is not None else {}),
+            "torch.optim.optimizer": course.watch if course is not None else trial.watch_optimizers,
             "torch.serialization": _announce_saves,
             "multiprocessing.util": _guard_workers(spec["top"]),
             "numpy.random": lambda module: module.seed(0),  # type: ignore[attr-defined,unused-ignore]

@@ -68,6 +68,14 @@ def largest(
     return Largest(below, above, peak, len(tried))
 
 
+def bracket(tried: dict[int, Tried]) -> Largest | None:
+    """Of a search that was ended early: None unless both ends are known."""
+    below, above = _bracket(tried)
+    if not below or above is None:
+        return None
+    return Largest(below, above, tried[below].allocated, len(tried))
+
+
 def _bracket(tried: dict[int, Tried]) -> tuple[int, int | None]:
     """The largest size that fits, and the smallest above it that doesn't."""
     below = max((size for size, found in tried.items() if found.fits), default=0)

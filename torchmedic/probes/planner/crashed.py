@@ -43,6 +43,7 @@ class CrashedLoop:
 
     def __init__(self, body: Body, capability: tuple[int, int], seconds: float) -> None:
         self.body = body
+        self.at = body.code.co_filename, body.line
         self.seconds = seconds
         self._capability = capability
         self._models, self._optimizers = _alive()
@@ -58,16 +59,9 @@ class CrashedLoop:
     def _replay(self, size: int | None, variation: Variation) -> Step:
         found = forked(self.seconds)
         if isinstance(found, Child):
-            self._pass_on(found, size, variation)
+            alive = self._models, self._optimizers
+            _BodyReplay(found, alive, self.body, size, self._capability, variation).run()
         return found  # type: ignore[no-any-return]
-
-    def _pass_on(self, child: Child, size: int | None, variation: Variation) -> NoReturn:
-        alive = self._models, self._optimizers
-        replay = _BodyReplay(child, alive, self.body, size, self._capability, variation)
-        try:
-            replay.run()
-        finally:
-            replay.close()
 
 
 class _BodyReplay(_Replay):
@@ -91,10 +85,6 @@ class _BodyReplay(_Replay):
             self._rest()
         except BaseException as error:
             self.child.fail(error)
-
-    def close(self) -> None:
-        self._variation.end()
-        self._stack.close()
 
     def _rest(self) -> NoReturn:
         names = self._names

@@ -24,9 +24,10 @@ from torch.utils._device import _device_constructors
 
 from torchmedic.observed.plan import Change, NotReplayable, Step
 from torchmedic.probes import cuda_as_cpu
+from torchmedic.probes.frames import is_user
 from torchmedic.probes.planner.card import CUDA
 from torchmedic.probes.planner.child import Child, forked
-from torchmedic.probes.planner.harmless import without_traces
+from torchmedic.probes.planner.harmless import leave_no_traces
 from torchmedic.probes.planner.places import in_backward
 from torchmedic.probes.planner.stage import Stage, stage
 from torchmedic.probes.planner.step import is_compiled
@@ -127,7 +128,8 @@ class Capture:
             return found  # type: ignore[no-any-return]
 
         try:
-            self._on_step(Loop(replay, *self._alive(), self._capability))
+            at = _user_place() if data is not None else None
+            self._on_step(Loop(replay, *self._alive(), self._capability, at))
         except _Begun:
             self._uncover()
             self._replay = begun[0]
@@ -150,7 +152,9 @@ class Loop:
         models: list[Any],
         optimizers: list[Any],
         capability: tuple[int, int],
+        at: tuple[str, int] | None = None,
     ) -> None:
+        self.at = at  # file and line where it draws its batches
         self._replay = replay
         self._of = models, optimizers, capability
 
@@ -200,7 +204,7 @@ class _Replay:
         if any(isinstance(one, torch.optim.LBFGS) for one in self._optimizers):
             raise NotReplayable("LBFGS asks for the loss as often as values want it")
         _scale_on_card()
-        self._stack.enter_context(without_traces(self.child.descriptors))
+        leave_no_traces(self.child.descriptors)
         here = self._stage = self._stack.enter_context(stage("cuda", self._capability))
         self._stack.enter_context(self._on_card)
         _autocast_on_card()
@@ -338,6 +342,13 @@ def _autocast_on_card() -> None:
         made(self, "cuda" if is_cards else device_type, *arguments, **keywords)
 
     kind.__init__ = __init__
+
+
+def _user_place() -> tuple[str, int] | None:
+    frame: Any = sys._getframe()
+    while frame is not None and not is_user(frame.f_code.co_filename):
+        frame = frame.f_back
+    return (frame.f_code.co_filename, frame.f_lineno) if frame is not None else None
 
 
 def _is_cpu(value: Any) -> bool:

@@ -37,9 +37,6 @@ class Variation:
     def stepping(self, optimizer: Any) -> None:
         """An optimizer is about to step."""
 
-    def end(self) -> None:
-        """In a process that goes on."""
-
 
 class Accumulated(Variation):
     """Steps are left out until so many passes are summed, and gradients cleared only after a step that was made."""
@@ -124,9 +121,6 @@ class Autocast(Variation):
         if self._scaler is not None:
             self._scaler.unscale_(optimizer)
             self._scaler.update()
-
-    def end(self) -> None:
-        self._off()
 
     def _off(self) -> None:
         if self._is_on:
