@@ -10,9 +10,9 @@ from torchmedic.model import Evidence, Text
 from torchmedic.observed import Failure, Source
 from torchmedic.rules._place import user_frames
 
-_PRINTED = re.compile(r"Assertion [`'](.+?)['`] failed")
+_PRINTED = r"Assertion [`'](.+?)['`] failed"
 # What the rules about labels, embeddings, probabilities and samples know.
-_KNOWN = re.compile(
+_KNOWN = (
     r"n_classes|srcIndex|input_val|target_val|input >= 0\.|val >= zero|ge\(val, zero\)|cumdist|accZero"
     r"|p[1-4] <= 1|probability tensor|vectorized gather"
 )
@@ -52,13 +52,13 @@ _CHECKS = {
 
 def assertion(failure: Failure) -> str:
     """`t >= 0 && t < n_classes`, where the kernel's line is part of the message; else empty."""
-    found = _PRINTED.search(failure.message)
+    found = re.search(_PRINTED, failure.message)
     return found[1] if found else ""
 
 
 def is_known(checked: str) -> bool:
     """Another rule says what this assertion checks."""
-    return _KNOWN.search(checked) is not None
+    return re.search(_KNOWN, checked) is not None
 
 
 def is_of_embedding(failure: Failure) -> bool:

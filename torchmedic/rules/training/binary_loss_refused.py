@@ -155,7 +155,7 @@ _INSTEAD = {
     "binary_cross_entropy": "binary_cross_entropy_with_logits",
     "BCELoss": "BCEWithLogitsLoss",
 }
-_ROUNDED = re.compile(r"[<>]=?\s*0?\.\d|\bround(?:_)?\(")
+_ROUNDED = r"[<>]=?\s*0?\.\d|\bround(?:_)?\("
 _WITH_LOGITS = Text(en="use `{name}`, which takes logits", ko="로짓을 받는 `{name}` 쓰기")
 _WITHOUT_SIGMOID = Text(
     en="use `{name}`, and leave the sigmoid out", ko="`{name}` 쓰고 sigmoid 빼기"
@@ -193,7 +193,9 @@ def _edits(source: Source, loss: ast.Call, variant: str) -> tuple[Edit, ...]:
         return ()
     if not sigmoids:
         return (edit,)
-    if _ROUNDED.search(source.text):  # what the model puts out is taken for a probability elsewhere
+    if re.search(
+        _ROUNDED, source.text
+    ):  # what the model puts out is taken for a probability elsewhere
         return ()
     taken = _taken_out(source, sigmoids[0]) if len(sigmoids) == 1 else None
     return (edit, taken) if taken is not None else ()

@@ -1,5 +1,8 @@
+from __future__ import annotations
+
 import ast
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from torchmedic.model import (
     Diagnosis,
@@ -14,12 +17,14 @@ from torchmedic.model import (
 )
 from torchmedic.observed import Source, Value, load
 from torchmedic.observed.run import Run
-from torchmedic.observed.run_numbers import Spread
 from torchmedic.observed.source import argument
 from torchmedic.observed.trace import Event, Trace
 from torchmedic.rules._activations import call_of, name_of_loss, with_method
 from torchmedic.rules._differences import differences_on, is_averaged, is_axis_made, sides
 from torchmedic.rules._loss_inputs import FEWEST, FEWEST_LIVE, seen
+
+if TYPE_CHECKING:
+    from torchmedic.observed.run_numbers import Spread
 
 rule = Rule(
     code="TM323",
