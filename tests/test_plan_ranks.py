@@ -289,6 +289,15 @@ def test_a_plan_tells_its_ranks_in_both_languages():
 
 
 @pytest.mark.parametrize("kind", ["ddp", pytest.param("fsdp", marks=shards)])
+def test_remedies_are_those_of_a_rank(kind):
+    model = Stack()
+    plan = torchmedic.plan(model, adam(model), text(), words, remedies=True, search=False, **{kind: 4})  # fmt: skip
+    saved = {remedy.name: remedy.saved for remedy in plan.remedies}
+    state = 2 * (whole(model) if kind == "ddp" else shard(model, 4))
+    assert {"accumulate", "plain SGD"} <= saved.keys() and saved["plain SGD"] < 2 * state
+
+
+@pytest.mark.parametrize("kind", ["ddp", pytest.param("fsdp", marks=shards)])
 def test_a_script_on_ranks(tmp_path, kind):
     program = looped(after="nn.utils.clip_grad_norm_(model.parameters(), 1.0)")
     done = plan(tmp_path, program, "--format", "json", "--no-search", f"--{kind}", "2")

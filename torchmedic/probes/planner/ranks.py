@@ -25,14 +25,12 @@ from torchmedic.probes.planner.twins import Twins
 from torchmedic.probes.planner.variations import repeated
 
 NOT_MODELLED_OF_RANKS = {
-    "ddp": "each rank has the batch above. Simulated: DistributedDataParallel with its own settings (buckets of 25 MiB, the "
-    "first 1 MiB, kept beside the gradients). By formula: nothing",
-    "fsdp": "each rank has the batch above; this is rank 0, which has the largest part of each parameter. Simulated: fully_shard "
-    "of each repeated block, then of the model, with its own settings (gathered again for the backward pass; the next block is "
-    "gathered ahead). By formula: nothing",
+    "ddp": "each rank has the batch above; PyTorch's own DistributedDataParallel was simulated, with its default settings "
+    "and no formula: its buckets are one more copy of the gradients, which gradient_as_bucket_view=True would save",
+    "fsdp": "each rank has the batch above; this is rank 0, whose part of each parameter is the largest. PyTorch's own "
+    "fully_shard was simulated, with its default settings and no formula, of each repeated block and then of the model",
     "nccl": "NCCL's own buffers, outside of PyTorch's allocator, count as nothing: some 100 MiB to 1 GiB",
-    "streams": "the streams of fully_shard are one here: what it reserves may be more, since blocks of one stream aren't reused "
-    "on another",
+    "streams": "fully_shard's streams are one here: more may be reserved, since the blocks of one aren't used on another",
 }
 MOST_NAMES = 4
 CPU = torch.device("cpu")
