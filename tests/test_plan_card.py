@@ -38,6 +38,7 @@ DEVICES = {
     "to a name": lambda m, x, y: x + torch.ones(BATCH, WIDTH).to("cuda"),
     "to a name with an index": lambda m, x, y: x + torch.ones(BATCH, WIDTH).to("cuda:0"),
     "to a device": lambda m, x, y: x + torch.ones(BATCH, WIDTH).to(torch.device("cuda")),
+    "to a device by number": lambda m, x, y: x + torch.ones(4).to(torch.device("cuda", 0))[:1],
     "to a tensor's device": lambda m, x, y: x + torch.ones(BATCH, WIDTH).to(x.device),
     "cuda()": lambda m, x, y: x + torch.ones(BATCH, WIDTH).cuda(),
     "cuda(0)": lambda m, x, y: x + torch.ones(BATCH, WIDTH).cuda(0),

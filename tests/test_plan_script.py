@@ -345,3 +345,14 @@ def test_the_fixes_of_the_loop_are_tried(tmp_path):
 def test_korean(tmp_path):
     done = plan(tmp_path, looped(), "--lang", "ko", "--gpu", "t4", "--no-search")
     assert "최대 할당량" in done.stdout
+
+
+def test_a_device_by_name_and_number(tmp_path):
+    devices = """
+        device = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu", 0)
+        device = torch.device(type=device.type, index=0)
+    """
+    around = (
+        "x = x.to(torch.device(type='cpu')); y = y.to(torch.device('cpu', 0))\n        if True:"
+    )
+    assert figures(tmp_path, dedent(devices) + looped(around=around))["allocated"] > 0

@@ -152,6 +152,15 @@ def run(
     help="Try what would save memory (default: if the step doesn't fit).",
 )
 @click.option("--snapshot", metavar="FILE", help="Write what PyTorch's memory visualiser reads.")
+@click.option(
+    "--ddp",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="One rank of N under DistributedDataParallel.",
+)
+@click.option(
+    "--fsdp", type=click.IntRange(min=1), metavar="N", help="One rank of N under fully_shard."
+)
 @click.argument("program", nargs=-1, type=click.UNPROCESSED, metavar="[-m] PROGRAM [ARGS]…")
 def plan(
     program: tuple[str, ...],
@@ -164,6 +173,8 @@ def plan(
     search: bool,
     remedies: bool | None,
     snapshot: str | None,
+    ddp: int | None,
+    fsdp: int | None,
 ) -> None:
     """Run PROGRAM up to its first training step, replay the next two on tensors without memory, and tell what they would
     take on a GPU: `torchmedic plan --gpu a100-40 train.py ARGS…`. No GPU is needed.
@@ -174,6 +185,8 @@ def plan(
         raise Refused("no program given. Say: torchmedic plan --gpu a100-40 train.py ARGS…")
     if gpu is not None and memory is not None:
         raise Refused("give --gpu or --memory, not both.")
+    if ddp is not None and fsdp is not None:
+        raise Refused("give --ddp or --fsdp, not both.")
     from torchmedic.planning.cards import card_of, with_memory
 
     try:
@@ -184,10 +197,12 @@ def plan(
         raise Refused("a plan needs PyTorch: pip install torch")
     from torchmedic.plan_script import Wish
     from torchmedic.plan_script import run as plan_program
+    from torchmedic.planned import ranks_of
     from torchmedic.planning.options import OptionError
     from torchmedic.probes.launch import LaunchError
 
-    wish = Wish(form, output, _lang(lang), card, batch, search, snapshot, remedies)
+    ranks = ranks_of(ddp, fsdp)
+    wish = Wish(form, output, _lang(lang), card, batch, search, snapshot, remedies, ranks)
     try:
         status = plan_program(program, wish)
     except (LaunchError, OptionError) as error:

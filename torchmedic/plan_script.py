@@ -15,7 +15,7 @@ from torchmedic.console import emit, in_one_line, terminal_width, use_colour, wr
 from torchmedic.fix.child import Launch
 from torchmedic.mending import launch_of
 from torchmedic.model import Fix, Lang, Text
-from torchmedic.observed.plan import Card, NotReplayable, Plan, Step
+from torchmedic.observed.plan import Card, NotReplayable, Plan, Ranks, Step
 from torchmedic.planned import CAPABILITY, SECONDS, planned
 from torchmedic.planning.options import Options, options_of
 from torchmedic.planning.report import WIDTH, as_plain, render
@@ -44,6 +44,7 @@ class Wish(NamedTuple):
     search: bool = True
     snapshot: str | None = None
     remedies: bool | None = None
+    ranks: Ranks | None = None
 
 
 def run(words: Sequence[str], wish: Wish) -> int:
@@ -80,7 +81,7 @@ def run(words: Sequence[str], wish: Wish) -> int:
         end_parent(status)
 
     capability = wish.card.capability if wish.card else CAPABILITY
-    capture = Capture(on_step, capability, SECONDS)
+    capture = Capture(on_step, capability, SECONDS, wish.ranks)
     capture.install()
     status = 0
     try:

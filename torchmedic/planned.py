@@ -8,7 +8,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal
 
-from torchmedic.observed.plan import Card, Change, Guess, NotReplayable, Plan, Remedy, Step
+from torchmedic.observed.plan import (
+    Card,
+    Change,
+    Guess,
+    NotReplayable,
+    Plan,
+    Ranks,
+    Remedy,
+    Step,
+)
 from torchmedic.planning.cards import card_of, with_memory
 from torchmedic.planning.kept import growth
 from torchmedic.planning.largest import Tried, bracket, largest
@@ -53,6 +62,8 @@ def plan(
     autocast: Literal["bf16", "fp16"] | None = None,
     search: bool = True,
     remedies: bool = False,
+    ddp: int | None = None,
+    fsdp: int | None = None,
     seconds: float = SECONDS,
 ) -> MemoryPlan:
     """The peak of a training step in bytes, what holds it, and with a card the largest batch that fits.
@@ -62,11 +73,13 @@ def plan(
     None for `model(**batch).loss`. Several optimizers take as many losses. `gpu`: "a100-40", or `memory`: "24GiB".
     Nothing of the caller's changes, and nothing of the step's size is allocated: see docs/plan.md for what is exact.
     `PYTORCH_CUDA_ALLOC_CONF` is followed. `remedies`: what accumulation, autocast, checkpointing and other optimizers
-    would save for this very step, each replayed. `seconds`: the most for one replay.
+    would save for this very step, each replayed. `ddp`, `fsdp`: the step is that of one rank of so many, each with a
+    `batch` of its own, under `DistributedDataParallel` or `fully_shard`. `seconds`: the most for one replay.
 
     Raises NotReplayable for a step that can't be replayed, and ValueError for an unknown card, an impossible memory, or
-    settings of the allocator that PyTorch refuses.
+    settings of the allocator that PyTorch refuses, or numbers of ranks that aren't 1 or more.
     """
+    ranks = ranks_of(ddp, fsdp)
     from torchmedic.probes.planner import replay
 
     if gpu is not None and memory is not None:
@@ -84,6 +97,7 @@ def plan(
             batch_size=size,
             capability=card.capability if card else CAPABILITY,
             autocast=autocast,
+            ranks=ranks,
             seconds=seconds,
         )
 
@@ -102,6 +116,7 @@ def plan(
                 batch_size=batch_size,
                 capability=card.capability if card else CAPABILITY,
                 autocast=autocast,
+                ranks=ranks,
                 seconds=seconds,
             )
 
@@ -174,7 +189,21 @@ def planned(
         notes=tuple(notes),
         errors=tuple(errors),
         growth=growth(step),
+        ranks=step.ranks,
     )
+
+
+def ranks_of(ddp: object = None, fsdp: object = None) -> Ranks | None:
+    """Raises ValueError for both at once, and for what isn't a whole number of 1 or more."""
+    if ddp is not None and fsdp is not None:
+        raise ValueError("give `ddp` or `fsdp`, not both")
+    for kind, count in (("ddp", ddp), ("fsdp", fsdp)):
+        if count is None:
+            continue
+        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+            raise ValueError(f"`{kind}` is a number of ranks, 1 or more, not {count!r}")
+        return Ranks("ddp" if kind == "ddp" else "fsdp", count)
+    return None
 
 
 def _loss(given: Any) -> Loss:

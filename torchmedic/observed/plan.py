@@ -16,6 +16,7 @@ Category = Literal[
     "activations",
     "temporaries",
     "workspace",
+    "communication",
 ]
 CATEGORIES: tuple[Category, ...] = get_args(Category)
 Phase = Literal["setup", "data", "forward", "backward", "optimizer"]
@@ -54,13 +55,23 @@ class Guess(NamedTuple):
     site: Site | None = None
 
 
+class Ranks(NamedTuple):
+    """So many processes train one model, each with a card and a batch of its own. A step is that of rank 0.
+
+    "ddp": `DistributedDataParallel`, each has the whole model. "fsdp": `fully_shard`, each has a part of every parameter.
+    """
+
+    kind: Literal["ddp", "fsdp"]
+    world_size: int
+
+
 class Step(NamedTuple):
     """One replay: setup, then `iterations` training steps of one batch size.
 
     `guesses`: those on the user's own lines; `not_modelled`: what is known to be missing, each a sentence.
     `is_complete`: every iteration ran to its end and the optimizer stepped in each. `capability`: compute capability
     of the pretend card, None for the CPU. `seconds`: how long the replay took. `used_again`: ids of storages that an
-    operation was given in a later step than their own.
+    operation was given in a later step than their own. `ranks`: None for one process.
     """
 
     events: tuple[Event, ...]
@@ -73,6 +84,7 @@ class Step(NamedTuple):
     capability: tuple[int, int] | None = None
     seconds: float = 0.0
     used_again: frozenset[int] = frozenset()
+    ranks: Ranks | None = None
 
 
 class Change(NamedTuple):
@@ -174,3 +186,4 @@ class Plan(NamedTuple):
     notes: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
     growth: Growth | None = None
+    ranks: Ranks | None = None

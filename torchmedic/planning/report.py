@@ -27,10 +27,18 @@ CATEGORIES: dict[Category, Text] = {
     "activations": Text("activations kept for backward", "backward용 activation"),
     "temporaries": Text("temporaries", "임시 텐서"),
     "workspace": Text("workspace of libraries", "라이브러리 작업 공간"),
+    "communication": Text("buckets, gathered parameters", "버킷, 모은 파라미터"),
 }
 _ALLOCATED = Text("peak allocated", "최대 할당량")
 _RESERVED = Text("peak reserved", "최대 예약량")
 _BATCH = Text("batch of {size}", "배치 {size}개")
+_RANKS = {
+    "ddp": Text(
+        "per rank, {count} ranks (DistributedDataParallel)",
+        "랭크당, 랭크 {count}개(DistributedDataParallel)",
+    ),
+    "fsdp": Text("per rank, {count} ranks (fully_shard)", "랭크당, 랭크 {count}개(fully_shard)"),
+}
 _ON = Text("on {card}", "{card} 카드")
 _FITS = Text("fits ({usable} usable)", "들어갑니다(사용 가능 {usable})")
 _DOES_NOT = Text("does not fit ({usable} usable)", "들어가지 않습니다(사용 가능 {usable})")
@@ -89,6 +97,8 @@ def render(plan: Plan, lang: Lang, width: int, colour: bool, cwd: str | None = N
 def _head(plan: Plan, lang: Lang, paint: Paint) -> list[str]:
     card = plan.card
     said = [_BATCH.fill(size=plan.batch_size).show(lang)] if plan.batch_size is not None else []
+    if plan.ranks is not None:
+        said.append(_RANKS[plan.ranks.kind].fill(count=plan.ranks.world_size).show(lang))
     if card is not None:
         verdict = (_FITS if plan.fits else _DOES_NOT).fill(usable=amount(card.usable)).show(lang)
         place = _ON.fill(card=card.name).show(lang)
@@ -141,6 +151,7 @@ def plain_plan(plan: Plan, cwd: str | None = None) -> dict[str, Any]:
     return {
         "card": card and {"name": card.name, "total": card.total, "usable": card.usable},
         "batch_size": plan.batch_size,
+        "ranks": plan.ranks and {"kind": plan.ranks.kind, "count": plan.ranks.world_size},
         "allocated": plan.allocated,
         "reserved": plan.reserved,
         "fits": plan.fits if card else None,

@@ -54,6 +54,9 @@ class _Indexed(TorchFunctionMode):  # type: ignore[misc]
         kwargs = kwargs or {}
         if func is torch.Tensor.cuda:
             return args[0].to(CUDA)
+        if func is torch.device:
+            made = func(*args, **kwargs)
+            return CUDA if _is_bare(made) else made
         if any(_is_bare(value) for value in args) or _is_bare(kwargs.get("device")):
             args = tuple(CUDA if _is_bare(value) else value for value in args)
             if _is_bare(kwargs.get("device")):

@@ -27,6 +27,7 @@ from torchmedic.probes.frames import is_user, qualname, span_of
 
 Result = TypeVar("Result")
 _CHUNK = 1 << 16
+_MIXED = "got mixed torch.Tensor and DTensor"
 
 
 def in_child(work: Callable[[], Result], seconds: float) -> Result:
@@ -127,6 +128,8 @@ def told(error: BaseException) -> tuple[str, str, Site | None]:
     """Reason, operation and the user's line."""
     text = str(error).strip().splitlines()
     reason = f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
+    if _MIXED in reason:  # of DTensor
+        reason = "a whole tensor of the program meets a sharded parameter: it would have to be sharded too"
     site = None
     for frame, line in traceback.walk_tb(error.__traceback__):
         if is_user(frame.f_code.co_filename):

@@ -6,8 +6,9 @@ share a storage, so nothing counts twice.
 
 from __future__ import annotations
 
+import contextlib
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -56,6 +57,9 @@ class Ledger(TorchDispatchMode):  # type: ignore[misc]
         self.step = 0
         self._answer = answer
         self.adopt: Callable[[Any, bool], Any] | None = None
+        self.wrappers: tuple[type, ...] = ()  # whose operations become those of a local part
+        self.is_paused = False
+        self._named: Category | None = None
         self._hidden = hidden(self) if hidden is not None else None
         self._events: list[tuple[bool, Held, Phase, int]] = []
         self._live: dict[int, tuple[Held, Any]] = {}
@@ -69,6 +73,8 @@ class Ledger(TorchDispatchMode):  # type: ignore[misc]
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
+        if self.wrappers and any(issubclass(kind, self.wrappers) for kind in types):
+            return NotImplemented  # the wrapper's turn, whose parts come back here
         place = self.places.now()
         if self._pending and in_backward() and not is_recomputing():
             self._saved()
@@ -82,7 +88,7 @@ class Ledger(TorchDispatchMode):  # type: ignore[misc]
         for value in (output,) if isinstance(output, torch.Tensor) else tree_iter(output):
             if isinstance(value, torch.Tensor):
                 self._note(value, place, func)
-        if self._hidden is not None:
+        if self._hidden is not None and not self.is_paused:
             self._hidden(func, args, kwargs, output)
         return output
 
@@ -108,8 +114,35 @@ class Ledger(TorchDispatchMode):  # type: ignore[misc]
                     if found is not None and found[0].step < self.step:
                         self.used_again.add(found[0].id)
 
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """What is new in here is noted when it is first met outside."""
+        before, self.is_paused = self.is_paused, True
+        try:
+            yield
+        finally:
+            self.is_paused = before
+
+    @contextlib.contextmanager
+    def named(self, category: Category) -> Iterator[None]:
+        """What is taken in here is of this category, unless somebody `owns` it later."""
+        before, self._named = self._named, category
+        try:
+            yield
+        finally:
+            self._named = before
+
+    def resized(self, storage: Any) -> None:
+        """A storage that changed its size where no operation shows it."""
+        key = storage._cdata
+        found = self._live.get(key)
+        if found is not None and not found[0].is_weighed and found[0].size != storage.nbytes():
+            self._again(key, storage)
+
     def owns(self, tensors: Iterable[Any], category: Category) -> None:
         """Tells what these tensors are. Those of unknown storages are noted as taken now."""
+        if self.is_paused:
+            return
         for tensor in tensors:
             for part in _parts(tensor):
                 if part.device.type == self.device:
@@ -159,6 +192,8 @@ class Ledger(TorchDispatchMode):  # type: ignore[misc]
         )
 
     def _note(self, tensor: Any, place: Place, func: Any) -> None:
+        if self.is_paused:
+            return
         for part in _parts(tensor):
             if part.device.type == self.device:
                 self._held(part, place, func)
@@ -172,13 +207,18 @@ class Ledger(TorchDispatchMode):  # type: ignore[misc]
             held = found[0]
             if held.size == size or held.is_weighed:
                 return held
-            del self._live[key]  # resized in place
-            self._freed(held)
-            category = held.category
-        else:
-            category = None
+            return self._again(key, storage)
         held = self._taken(size, place, str(func.name()) if func else "")
-        held.category = category
+        held.category = self._named
+        self._live[key] = held, weakref.ref(storage, self._when_gone(key, held))
+        return held
+
+    def _again(self, key: int, storage: Any) -> Held:
+        """Resized in place: what it was is given back, what it is now is taken."""
+        old, _ = self._live.pop(key)
+        self._freed(old)
+        held = self._taken(storage.nbytes(), self.places.last, old.operation)
+        held.category = self._named or old.category
         self._live[key] = held, weakref.ref(storage, self._when_gone(key, held))
         return held
 
@@ -215,7 +255,10 @@ class Ledger(TorchDispatchMode):  # type: ignore[misc]
 
 
 def _parts(tensor: Any) -> tuple[Any, ...]:
-    """The tensors whose storages hold the values: of a sparse one its indices and values."""
+    """The tensors whose storages hold the values: of a sparse one its indices and values, of a shard the local part."""
+    local = getattr(tensor, "_local_tensor", None)
+    if local is not None:
+        return _parts(local)
     if tensor.layout is torch.strided:
         return (tensor,)
     if tensor.layout is torch.sparse_coo:

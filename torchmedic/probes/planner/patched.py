@@ -82,6 +82,8 @@ def patch_cuda(capability: tuple[int, int]) -> None:
         setattr(cuda, name, answer)
     cuda.amp.common.amp_definitely_not_available = lambda: False  # else GradScaler is off
     torch.backends.cudnn.is_acceptable = lambda tensor: False  # nn.LSTM would flatten its weights
+    if hasattr(torch, "accelerator"):
+        torch.accelerator.current_stream = _saying(_Quiet())
     _swap_without_memo()
 
 

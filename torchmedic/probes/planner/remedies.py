@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from torchmedic.observed.plan import Change
+from torchmedic.observed.plan import Change, Ranks
 from torchmedic.probes.planner.eight_bit import EightBitAdam
 from torchmedic.probes.planner.step import Loss, replay
 from torchmedic.probes.planner.variations import (
@@ -30,6 +30,7 @@ def changes(
     batch_size: int | None,
     capability: tuple[int, int],
     autocast: str | None,
+    ranks: Ranks | None,
     seconds: float,
 ) -> Iterator[Change]:
     """Of a step with one optimizer and one loss."""
@@ -39,6 +40,7 @@ def changes(
         batch=batch,
         batch_size=batch_size,
         capability=capability,
+        ranks=ranks,
         seconds=seconds,
     )
     as_is: Any = partial(step, optimizer=optimizer, loss=loss, autocast=autocast)

@@ -22,7 +22,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._device import _device_constructors
 
-from torchmedic.observed.plan import Change, NotReplayable, Step
+from torchmedic.observed.plan import Change, NotReplayable, Ranks, Step
 from torchmedic.probes import cuda_as_cpu
 from torchmedic.probes.frames import is_user
 from torchmedic.probes.planner.card import CUDA
@@ -49,10 +49,12 @@ class Capture:
         on_step: Callable[[Loop], None],
         capability: tuple[int, int],
         seconds: float,
+        ranks: Ranks | None = None,
     ) -> None:
         self._on_step = on_step
         self._capability = capability
         self._seconds = seconds
+        self._ranks = ranks
         self._roots: dict[int, weakref.ref[Any]] = {}
         self._optimizers: dict[int, weakref.ref[Any]] = {}
         self._depth = 0
@@ -123,7 +125,9 @@ class Capture:
             found = forked(self._seconds)
             if isinstance(found, Child):
                 alive = self._alive()
-                begun.append(_Replay(found, alive, data, size, self._capability, variation))
+                begun.append(
+                    _Replay(found, alive, data, size, self._capability, variation, self._ranks)
+                )
                 raise _Begun
             return found  # type: ignore[no-any-return]
 
@@ -182,11 +186,13 @@ class _Replay:
         size: int | None,
         capability: tuple[int, int],
         variation: Variation,
+        ranks: Ranks | None = None,
     ) -> None:
         self.child = child
         self._variation = variation
         self._models, self._optimizers = alive
         self._data, self._size, self._capability = data, size, capability
+        self._ranks = ranks
         self._started = time.perf_counter()
         self._steps = dict.fromkeys(map(id, self._optimizers), 0)
         self._batches = 0
@@ -206,15 +212,12 @@ class _Replay:
         _scale_on_card()
         leave_no_traces(self.child.descriptors)
         here = self._stage = self._stack.enter_context(stage("cuda", self._capability))
+        here.take(self._models, self._optimizers, self._ranks)
         self._stack.enter_context(self._on_card)
         _autocast_on_card()
-        for model in self._models:
-            here.twins.take_model(model)
-            here.places.follow(model)
-            if any(map(is_compiled, model.modules())):
-                here.missing.add("compiled")
+        if any(is_compiled(module) for model in self._models for module in model.modules()):
+            here.missing.add("compiled")
         for optimizer in self._optimizers:
-            here.twins.take_optimizer(optimizer)
             optimizer.register_step_pre_hook(self._step_begins)
             optimizer.register_step_post_hook(self._step_ends)
         self._variation.begin(self._models, self._optimizers)
@@ -292,6 +295,7 @@ class _Replay:
                 capability=self._capability,
                 seconds=time.perf_counter() - self._started,
                 used_again=frozenset(here.ledger.used_again),
+                ranks=self._ranks,
             )
         )
 
@@ -315,6 +319,9 @@ class _OnCard(TorchFunctionMode):  # type: ignore[misc]
             return func(*args, **(kwargs or {}))
         if func == _DEVICE and args[0].dim() == 0:  # a running loss, which trainers compare with
             return CUDA
+        if func is torch.device:
+            made = func(*args, **(kwargs or {}))
+            return CUDA if _is_cpu(made) else made
         if func in self._makers and (kwargs or {}).get("device") is None:
             kwargs = {**(kwargs or {}), "device": CUDA}
         args = tuple(CUDA if _is_cpu(value) else value for value in args)

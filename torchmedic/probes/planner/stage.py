@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from types import CodeType
 from typing import Any, Literal, NamedTuple
@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
+from torchmedic.observed.plan import Ranks
 from torchmedic.probes.planner.answers import Answers
 from torchmedic.probes.planner.card import CUDA, pretend_card
 from torchmedic.probes.planner.hidden_cpu import hidden_on_cpu
@@ -23,6 +24,7 @@ from torchmedic.probes.planner.hidden_cuda import NOT_MODELLED, hidden_on_cuda
 from torchmedic.probes.planner.ledger import Ledger
 from torchmedic.probes.planner.patched import count_as_tensor, step_whatever_is_found
 from torchmedic.probes.planner.places import Places
+from torchmedic.probes.planner.ranks import NOT_MODELLED_OF_RANKS, spread
 from torchmedic.probes.planner.recurrent import Memory
 from torchmedic.probes.planner.twins import Twins, like
 
@@ -40,7 +42,26 @@ class Stage(NamedTuple):
 
     def not_modelled(self) -> tuple[str, ...]:
         missing = self.missing | ({"sparse"} if self.twins.has_sparse else set())
-        return tuple(NOT_MODELLED[key] for key in sorted(missing))
+        known = {**NOT_MODELLED, **NOT_MODELLED_OF_RANKS}
+        return tuple(known[key] for key in sorted(missing))
+
+    def take(
+        self, models: Sequence[Any], optimizers: Sequence[Any], ranks: Ranks | None = None
+    ) -> None:
+        """Models and optimizers become twins, with `ranks` those of rank 0. Raises NotReplayable."""
+        is_sharded = ranks is not None and ranks.kind == "fsdp"
+        with self.ledger.paused() if is_sharded else contextlib.nullcontext():
+            for model in models:
+                self.twins.take_model(model)
+        for optimizer in optimizers:
+            self.twins.take_optimizer(optimizer)
+        if ranks is not None:
+            self.missing.update(spread(ranks, models, optimizers, self.twins))
+        if is_sharded:
+            for model in models:
+                self.twins.own(model)
+        for model in models:
+            self.places.follow(model)
 
 
 @contextlib.contextmanager

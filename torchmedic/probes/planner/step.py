@@ -9,8 +9,9 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 
-from torchmedic.observed.plan import NotReplayable, Step
+from torchmedic.observed.plan import NotReplayable, Ranks, Step
 from torchmedic.probes.planner.child import in_child
+from torchmedic.probes.planner.ranks import refusal, unavailable
 from torchmedic.probes.planner.stage import Device, Stage, stage
 from torchmedic.probes.planner.twins import batch_like, batch_size_of, tensors_of
 
@@ -33,6 +34,7 @@ class Job(NamedTuple):
     autocast: Autocast | None
     iterations: int
     accumulate: int
+    ranks: Ranks | None = None
 
 
 def replay(
@@ -47,6 +49,7 @@ def replay(
     autocast: Autocast | None = None,
     iterations: int = 2,
     accumulate: int = 1,
+    ranks: Ranks | None = None,
     seconds: float = SECONDS,
 ) -> Step:
     """Replays `iterations` training steps on tensors without memory, in a child process.
@@ -55,7 +58,7 @@ def replay(
     a `GradScaler` for "fp16". With several optimizers (a sequence) there are as many losses, one after the other.
     `batch`: tensors in tuples, lists and dicts; with `batch_size` those whose first size is that of the first tensor
     get it. `accumulate`: in how many parts the batch is taken, each with its own backward pass, before the optimizer
-    steps; the loss is divided by it. `capability`: compute capability of the card. `seconds`: the most that it may take.
+    steps; the loss is divided by it. `ranks`: the step is that of rank 0, whose batch is `batch`. `capability`: compute capability of the card. `seconds`: the most that it may take.
 
     Nothing of the caller's changes: weights, gradients, optimizer state, random numbers.
     Raises NotReplayable, with one sentence, for whatever prevents it.
@@ -71,6 +74,9 @@ def replay(
     given = batch_size or batch_size_of(batch)
     if accumulate != 1 and (given is None or not 1 <= accumulate <= given):
         raise NotReplayable(f"a batch of {given} samples can't be taken in {accumulate} parts")
+    because = (unavailable(ranks) or refusal(model)) if ranks is not None else None
+    if because is not None:
+        raise NotReplayable(because)
     job = Job(
         model=model,
         optimizers=optimizers,
@@ -82,6 +88,7 @@ def replay(
         autocast=autocast,
         iterations=iterations,
         accumulate=accumulate,
+        ranks=ranks,
     )
     return in_child(lambda: _replayed(job), seconds)
 
@@ -92,10 +99,7 @@ def _replayed(job: Job) -> Step:
     with stage(job.device, job.capability, boundary=_replayed.__code__) as here:
         model = _prepared(job.model, here.missing)
         job = job._replace(model=model)
-        here.twins.take_model(model)
-        for optimizer in job.optimizers:
-            here.twins.take_optimizer(optimizer)
-        here.places.follow(model)
+        here.take([model], job.optimizers, job.ranks)
         is_complete = _iterate(job, here)
         events = here.ledger.close()
     return Step(
@@ -109,6 +113,7 @@ def _replayed(job: Job) -> Step:
         capability=job.capability if job.device == "cuda" else None,
         seconds=time.perf_counter() - start,
         used_again=frozenset(here.ledger.used_again),
+        ranks=job.ranks,
     )
 
 

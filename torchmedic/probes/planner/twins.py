@@ -49,6 +49,10 @@ class Twins:
         return found
 
     def take_model(self, model: Any) -> None:
+        self.swap(model)
+        self.own(model)
+
+    def swap(self, model: Any) -> None:
         for module in model.modules():
             for named in (module._parameters, module._buffers):
                 for name, tensor in named.items():
@@ -58,6 +62,9 @@ class Twins:
                 if name in ("_parameters", "_buffers", "_modules"):
                     continue
                 module.__dict__[name] = self._replaced(value)
+
+    def own(self, model: Any) -> None:
+        """Tells the ledger what the model holds, and from now on its gradients."""
         self.ledger.owns(model.buffers(), "buffers")
         self.ledger.owns(model.parameters(), "parameters")
         for parameter in model.parameters():
