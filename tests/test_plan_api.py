@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_plan_largest import MIB, step
 
+from torchmedic.model import Text
+from torchmedic.observed import plan_notes
 from torchmedic.observed.plan import Card, Guess, NotReplayable
 from torchmedic.planned import planned
 from torchmedic.planning.options import Options
@@ -17,7 +19,9 @@ CARD = Card("test-1", 1200 * MIB, 1000 * MIB)
 
 
 def steps(size):
-    return step(size or 8)._replace(not_modelled=("no workspaces",), guesses=(Guess("item", 3),))
+    return step(size or 8)._replace(
+        not_modelled=(Text("no workspaces", "workspace 없음"),), guesses=(Guess("item", 3),)
+    )
 
 
 def test_what_is_shown_adds_up():
@@ -26,7 +30,7 @@ def test_what_is_shown_adds_up():
     assert sum(size for _, size in plan.by_category) == plan.allocated
     assert sum(share.size for share in plan.by_module) == plan.allocated
     assert plan.largest.fits <= 184 < plan.largest.does_not <= plan.largest.fits * 1.01 + 1
-    assert plan.notes[0] == "no workspaces" and plan.notes[1].startswith("3 answers")
+    assert plan.notes[0].en == "no workspaces" and plan.notes[1].en.startswith("3 answers")
 
 
 def test_without_a_card_there_is_no_verdict():
@@ -223,3 +227,19 @@ def test_settings_that_pytorch_refuses_are_a_sentence(net, monkeypatch):
     monkeypatch.setenv("PYTORCH_CUDA_ALLOC_CONF", "max_split_size_mb:1")
     with pytest.raises(ValueError, match="more than 20"):
         torchmedic.plan(*net, batch(), nn.CrossEntropyLoss())
+
+
+def test_whatever_is_said_of_a_replay_is_said_in_both_languages():
+    known = [*vars(plan_notes).values(), *plan_notes.NOT_MODELLED.values()]
+    texts = [value for value in known if isinstance(value, Text)]
+    assert len(texts) > 30
+    for text in texts:
+        assert text.holes("en") == text.holes("ko")
+        assert any("가" <= letter <= "힣" for letter in text.ko) and text.en.isascii()
+
+
+def test_a_refusal_is_told_in_the_language_asked_for():
+    error = NotReplayable(plan_notes.NO_SAMPLE.fill(size=0))
+    assert (error.reason, str(error)) == (error.said.en, error.said.en)
+    assert "0개" in error.said.ko
+    assert NotReplayable("torch's own words").said == ("torch's own words",) * 2

@@ -242,7 +242,7 @@ def test_recurrent_layers_are_one_operation_with_a_reserve(kind):
     weights = sum(p.numel() for p in kind(WIDTH, 16, 2).parameters()) * FLOAT
     assert total(step.events, category="gradients", step=2) == weights
     assert total(step.events, category="activations", step=2) > 4 * 10 * 16 * 2 * FLOAT
-    assert any("estimate" in sentence for sentence in step.not_modelled)
+    assert any("estimate" in sentence.en for sentence in step.not_modelled)
 
 
 def test_packed_sequences_count_as_the_longest():
@@ -312,7 +312,7 @@ def test_tensors_that_the_loss_brings_along_count_as_on_the_card():
     criterion = nn.CrossEntropyLoss(weight=torch.ones(4))
     step = replayed(lambda model, batch: criterion(model(batch[0]), batch[1]))
     assert total(step.events, category="buffers") == 4 * FLOAT
-    assert any("on the CPU" in sentence for sentence in step.not_modelled)
+    assert any("on the CPU" in sentence.en for sentence in step.not_modelled)
     assert not replayed().not_modelled
 
 

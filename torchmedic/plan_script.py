@@ -16,6 +16,7 @@ from torchmedic.fix.child import Launch
 from torchmedic.mending import launch_of
 from torchmedic.model import Fix, Lang, Text
 from torchmedic.observed.plan import Card, NotReplayable, Plan, Ranks, Step
+from torchmedic.observed.plan_notes import ENDED
 from torchmedic.planned import CAPABILITY, SECONDS, planned
 from torchmedic.planning.options import Options, options_of
 from torchmedic.planning.report import WIDTH, as_plain, render
@@ -26,11 +27,13 @@ from torchmedic.render import shown_path
 if TYPE_CHECKING:
     from torchmedic.probes.planner.script import Loop
 
+REFUSED = Text(
+    en="this step can't be replayed: {reason}", ko="이 스텝은 다시 실행할 수 없습니다: {reason}"
+)
 NO_STEP = Text(
     en="the program ended before an optimizer had taken a step: there is nothing to plan",
     ko="optimizer가 한 스텝도 진행하기 전에 프로그램이 끝났습니다. 예측할 것이 없습니다",
 )
-ENDED = "the loop ended before two more steps were made"
 
 
 class Wish(NamedTuple):
@@ -116,7 +119,10 @@ def _tell(
     except NotReplayable as error:
         at = error.site.at if error.site else None
         place = f" ({shown_path(at.path, cwd)}:{at.line})" if at else ""
-        emit(f"torchmedic: this step can't be replayed: {error.reason}{place}\n", sys.stderr)
+        emit(
+            f"torchmedic: {REFUSED.fill(reason=error.said.show(wish.lang) + place).show(wish.lang)}\n",
+            sys.stderr,
+        )
         return 2
     try:
         if wish.snapshot is not None:

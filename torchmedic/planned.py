@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal
 
+from torchmedic.model import Text
 from torchmedic.observed.plan import (
     Card,
     Change,
@@ -18,6 +19,7 @@ from torchmedic.observed.plan import (
     Remedy,
     Step,
 )
+from torchmedic.observed.plan_notes import ASSUMED, INCOMPLETE, NOT_FOUND, SETTING
 from torchmedic.planning.cards import card_of, with_memory
 from torchmedic.planning.kept import growth
 from torchmedic.planning.largest import Tried, bracket, largest
@@ -141,7 +143,7 @@ def planned(
     peak = peak_of(step, whole, options)
     limited = simulate(step, card.usable, options) if card else whole
     found = None
-    errors: list[str] = []
+    errors: list[Text] = []
     size = step.batch_size
     smaller: dict[int, Step] = {}  # the largest that fitted
     known = {size: Tried(limited.fits, whole.allocated)} if size is not None else {}
@@ -161,7 +163,11 @@ def planned(
         try:
             found = largest(attempt, card.usable, size, replays=SEARCHES)
         except NotReplayable as error:
-            errors.append(f"the largest batch was not found: {error.reason}")
+            errors.append(
+                Text(
+                    NOT_FOUND.fill(reason=error.said.en).en, NOT_FOUND.fill(reason=error.said.ko).ko
+                )
+            )
             found = bracket(known)
     remedies: tuple[Remedy, ...] = ()
     if changes is not None and (always or not limited.fits):
@@ -172,9 +178,9 @@ def planned(
         ]
         remedies = tried(smaller_ones, changes(step), step, whole, card, options)
     notes = [*step.not_modelled, *_guessed(step.guesses)]
-    notes += [f"{setting} is not simulated" for setting in options.not_modelled]
+    notes += [SETTING.fill(setting=setting) for setting in options.not_modelled]
     if not step.is_complete:
-        notes.append("the optimizer did not step in each iteration: a lower bound")
+        notes.append(INCOMPLETE)
     return MemoryPlan(
         card,
         size,
@@ -217,7 +223,7 @@ def _loss(given: Any) -> Loss:
     return given  # type: ignore[no-any-return]
 
 
-def _guessed(guesses: Iterable[Guess]) -> Iterator[str]:
+def _guessed(guesses: Iterable[Guess]) -> Iterator[Text]:
     """One sentence for each kind and line."""
     times: Counter[tuple[str, str]] = Counter()
     for guess in guesses:
@@ -225,4 +231,4 @@ def _guessed(guesses: Iterable[Guess]) -> Iterator[str]:
         place = f" ({os.path.basename(at.path)}:{at.line})" if at else ""
         times[guess.kind, place] += guess.times
     for (kind, place), count in times.items():
-        yield f"{count} answers that depend on values were assumed: {kind}{place}"
+        yield ASSUMED.fill(count=count, kind=kind, place=place)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, NamedTuple, get_args
 
+from torchmedic.model import Text
 from torchmedic.observed.failure import Site
 
 Category = Literal[
@@ -79,7 +80,7 @@ class Step(NamedTuple):
     batch_size: int | None = None
     iterations: int = 2
     guesses: tuple[Guess, ...] = ()
-    not_modelled: tuple[str, ...] = ()
+    not_modelled: tuple[Text, ...] = ()
     is_complete: bool = True
     capability: tuple[int, int] | None = None
     seconds: float = 0.0
@@ -96,11 +97,15 @@ class Change(NamedTuple):
 
 
 class NotReplayable(Exception):
-    """A training step that can't be replayed. `reason`: one sentence; `operation`: what prevents it, "" if unknown."""
+    """A training step that can't be replayed. `reason`: one sentence; `operation`: what prevents it, "" if unknown.
 
-    def __init__(self, reason: str, operation: str = "", site: Site | None = None) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    `said`: the reason in both languages, but for what PyTorch says.
+    """
+
+    def __init__(self, reason: Text | str, operation: str = "", site: Site | None = None) -> None:
+        self.said = reason if isinstance(reason, Text) else Text(reason, reason)
+        self.reason = self.said.en
+        super().__init__(self.reason)
         self.operation = operation
         self.site = site
 
@@ -183,7 +188,7 @@ class Plan(NamedTuple):
     moment: Moment | None = None
     largest: Largest | None = None
     remedies: tuple[Remedy, ...] = ()
-    notes: tuple[str, ...] = ()
-    errors: tuple[str, ...] = ()
+    notes: tuple[Text, ...] = ()
+    errors: tuple[Text, ...] = ()
     growth: Growth | None = None
     ranks: Ranks | None = None

@@ -54,8 +54,10 @@ _MODULES = Text("By module", "모듈별")
 _ROOT = Text("(outside of modules)", "(모듈 밖)")
 _NOTES = Text("Not in these figures, or assumed:", "이 수치에 없거나 가정한 것:")
 _UNTRIED = Text(
-    en="Predicted, not measured; for figures of a GPU the error is not known yet (docs/plan.md).",
-    ko="측정이 아닌 예측입니다. GPU 수치의 오차는 아직 알려지지 않았습니다(docs/plan.md).",
+    en="Predicted, not measured. On an H200, what is allocated was off by 0.6 % on average and 5.3 % at worst, what is reserved by "
+    "3.6 % and 15 %; other cards were not tried (docs/plan.md).",
+    ko="측정이 아닌 예측입니다. H200에서 allocated 오차는 평균 0.6 %, 최대 5.3 %였고 reserved 오차는 평균 3.6 %, 최대 "
+    "15 %였습니다. 다른 카드에서는 재지 않았습니다(docs/plan.md).",
 )
 
 
@@ -89,7 +91,7 @@ def render(plan: Plan, lang: Lang, width: int, colour: bool, cwd: str | None = N
     if plan.notes or plan.errors:
         out.append(_NOTES.show(lang))
         for note in (*plan.errors, *plan.notes):
-            out += wrap(note, width, "  - ", "    ")
+            out += wrap(note.show(lang), width, "  - ", "    ")
     out += wrap(_UNTRIED.show(lang), width)
     return "\n".join(out) + "\n"
 
@@ -161,7 +163,7 @@ def plain_plan(plan: Plan, cwd: str | None = None) -> dict[str, Any]:
         "largest": found and found._asdict(),
         "remedies": [remedy._asdict() for remedy in plan.remedies],
         "growth": plan.growth and {"size": plan.growth.size, "site": _place(plan.growth.site, cwd)},
-        "notes": [*plan.errors, *plan.notes],
+        "notes": [note.en for note in (*plan.errors, *plan.notes)],
     }
 
 

@@ -21,8 +21,10 @@ import warnings
 from collections.abc import Callable
 from typing import IO, Any, NoReturn, TypeVar
 
+from torchmedic.model import Text
 from torchmedic.observed import Site
 from torchmedic.observed.plan import NotReplayable
+from torchmedic.observed.plan_notes import KILLED, LATE, MIXED, NO_FORK, SILENT
 from torchmedic.probes.frames import is_user, qualname, span_of
 
 Result = TypeVar("Result")
@@ -61,7 +63,7 @@ class Child:
 
     def fail(self, error: BaseException) -> NoReturn:
         if isinstance(error, NotReplayable):
-            self._send(False, (error.reason, error.operation, error.site))
+            self._send(False, (error.said, error.operation, error.site))
         self._send(False, told(error))
 
     def _send(self, is_result: bool, value: object) -> NoReturn:
@@ -79,7 +81,7 @@ class Child:
 def forked(seconds: float) -> Any:
     """In the child a `Child`, at once; in the parent what the child answers. Raises NotReplayable there."""
     if not hasattr(os, "fork"):
-        raise NotReplayable("a replay needs `os.fork`, which this system doesn't have")
+        raise NotReplayable(NO_FORK)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
             stream.flush()
@@ -98,7 +100,7 @@ def forked(seconds: float) -> Any:
             os.close(reader)
             status = _end(child)
         if answer is None:
-            raise NotReplayable(f"the replay took more than {seconds:g} s")
+            raise NotReplayable(LATE.fill(seconds=f"{seconds:g}"))
         found = _unpacked(answer)
         if found is None:
             raise NotReplayable(_death(status, noise))
@@ -124,12 +126,12 @@ def _fork() -> int:
     return child
 
 
-def told(error: BaseException) -> tuple[str, str, Site | None]:
+def told(error: BaseException) -> tuple[Text | str, str, Site | None]:
     """Reason, operation and the user's line."""
     text = str(error).strip().splitlines()
-    reason = f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
-    if _MIXED in reason:  # of DTensor
-        reason = "a whole tensor of the program meets a sharded parameter: it would have to be sharded too"
+    reason: Text | str = f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
+    if text and _MIXED in text[0]:  # of DTensor
+        reason = MIXED
     site = None
     for frame, line in traceback.walk_tb(error.__traceback__):
         if is_user(frame.f_code.co_filename):
@@ -169,11 +171,11 @@ def _end(child: int) -> int:
     return 0
 
 
-def _death(status: int, noise: IO[bytes]) -> str:
+def _death(status: int, noise: IO[bytes]) -> Text:
     noise.seek(0)
     said = noise.read().decode("utf-8", "replace").splitlines()
     what = next((line.split("what():", 1)[1].strip() for line in said if "what():" in line), "")
     if os.WIFSIGNALED(status) and os.WTERMSIG(status) != signal.SIGKILL:
         name = signal.Signals(os.WTERMSIG(status)).name
-        return f"the replay was ended by {name}" + (f": {what}" if what else "")
-    return "the replay ended without an answer"
+        return KILLED.fill(signal=name, what=f": {what}" if what else "")
+    return SILENT

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from torchmedic.observed.plan import NotReplayable
+from torchmedic.observed.plan_notes import STARTS_PROGRAM
 
 _DESCRIPTORS = "/dev/fd"
 _REMOVERS = ("remove", "unlink", "rmdir", "removedirs", "rename", "renames", "replace", "truncate")
@@ -47,7 +48,7 @@ def _nothing(*arguments: Any, **keywords: Any) -> None:
 
 
 def _refuse(*arguments: Any, **keywords: Any) -> None:
-    raise NotReplayable("the step starts another program")
+    raise NotReplayable(STARTS_PROGRAM)
 
 
 def _reading(original: Callable[..., Any]) -> Callable[..., Any]:

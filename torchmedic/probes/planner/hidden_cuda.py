@@ -23,21 +23,9 @@ from torchmedic.probes.planner.reductions import buffers
 LAST = torch.channels_last
 
 FLOAT, INDEX = 4, 8
-LT_WORKSPACE = (
-    1 << 20
-)  # of cuBLASLt, which takes products with a bias; measured on an H200 with PyTorch 2.11
+LT_WORKSPACE = 1 << 20  # of cuBLASLt, which takes products with a bias: on an H200, PyTorch 2.11
 SEGMENT = 10  # rows that one thread sums up: NROWS_PER_THREAD of aten/src/ATen/native/cuda/EmbeddingBackwardKernel.cu
 FEW_LOOKUPS = 3072  # up to which they aren't sorted
-
-NOT_MODELLED = {
-    "convolution": "the workspace of cuDNN's convolutions is an estimate (20 % of it either way, in sum)",
-    "compiled": "`torch.compile` is left out: these are the sizes of the step as it runs without",
-    "sparse": "sparse gradients count as nothing: sparse tensors without memory have no rows",
-    "wrapper": "one card is planned, without `DataParallel`'s copies or the buckets of "
-    "`DistributedDataParallel`, which are one more copy of the gradients",
-    "stranger": "tensors of the program that are on the CPU and meet those of the card count as being there",
-    "recurrent": "the workspace of cuDNN's recurrent layers is an estimate (50 % either way)",
-}
 
 
 def hidden_on_cuda(ledger: Ledger, capability: tuple[int, int], missing: set[str]) -> Hidden:

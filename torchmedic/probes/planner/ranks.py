@@ -19,50 +19,54 @@ import torch
 from torch.utils import _python_dispatch as python_dispatch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from torchmedic.model import Text
 from torchmedic.observed.plan import NotReplayable, Ranks
+from torchmedic.observed.plan_notes import (
+    IN_GROUP,
+    NO_DISTRIBUTED,
+    NO_FULLY_SHARD,
+    NO_GROUP,
+    OTHER_DDP,
+    REFUSED,
+    SHARDED,
+    UNUSED,
+    WRAPPED,
+)
 from torchmedic.probes.planner.ledger import Ledger
 from torchmedic.probes.planner.twins import Twins
 from torchmedic.probes.planner.variations import repeated
 
-NOT_MODELLED_OF_RANKS = {
-    "ddp": "each rank has the batch above; PyTorch's own DistributedDataParallel was simulated, with its default settings "
-    "and no formula: its buckets are one more copy of the gradients, which gradient_as_bucket_view=True would save",
-    "fsdp": "each rank has the batch above; this is rank 0, whose part of each parameter is the largest. PyTorch's own "
-    "fully_shard was simulated, with its default settings and no formula, of each repeated block and then of the model",
-    "nccl": "NCCL's own buffers, outside of PyTorch's allocator, count as nothing: some 100 MiB to 1 GiB",
-    "streams": "fully_shard's streams are one here: more may be reserved, since the blocks of one aren't used on another",
-}
 MOST_NAMES = 4
 CPU = torch.device("cpu")
 _disable_current_modes: Any = python_dispatch._disable_current_modes
 
 
-def unavailable(ranks: Ranks) -> str | None:
+def unavailable(ranks: Ranks) -> Text | None:
     """Why this build of PyTorch can't replay that, in one sentence."""
     if not torch.distributed.is_available():
-        return "this build of PyTorch has no torch.distributed"
+        return NO_DISTRIBUTED
     if ranks.kind == "fsdp" and not hasattr(_fsdp(), "fully_shard"):
-        return f"PyTorch {torch.__version__} has no `torch.distributed.fsdp.fully_shard`: 2.6 is the first with it"
+        return NO_FULLY_SHARD.fill(version=torch.__version__)
     return None
 
 
-def refusal(model: Any) -> str | None:
+def refusal(model: Any) -> Text | None:
     """Why this model can't be spread, in one sentence."""
     for module in model.modules():
         if isinstance(module, (torch.nn.DataParallel, torch.nn.parallel.DistributedDataParallel)):
-            return f"the model is in a {type(module).__name__} already: plan it as it is inside"
+            return WRAPPED.fill(kind=type(module).__name__)
         if any(
             kind.__name__.startswith(("FSDP", "FullyShardedDataParallel"))
             for kind in type(module).__mro__
         ):
-            return "the model is sharded already: plan it as it is before"
+            return SHARDED
     return None
 
 
 def spread(
     ranks: Ranks, models: Iterable[Any], optimizers: Iterable[Any], twins: Twins
 ) -> set[str]:
-    """Models and optimizers, twins already, become those of rank 0. The keys of `NOT_MODELLED_OF_RANKS` that hold.
+    """Models and optimizers, twins already, become those of rank 0. The keys of `NOT_MODELLED` that hold.
 
     Only models whose parameters an optimizer holds are spread, and no model inside of another one. Raises NotReplayable.
     """
@@ -97,13 +101,11 @@ def spread(
 
 def _join(count: int) -> None:
     if torch.distributed.is_initialized():
-        raise NotReplayable("the program is in a process group already: plan it as one process")
+        raise NotReplayable(IN_GROUP)
     try:
         from torch.testing._internal.distributed.fake_pg import FakeStore
     except ImportError as error:
-        raise NotReplayable(
-            f"this build of PyTorch has no pretend process group: {error}"
-        ) from None
+        raise NotReplayable(NO_GROUP.fill(error=error)) from None
     torch.distributed.init_process_group("fake", store=FakeStore(), rank=0, world_size=count)
 
 
@@ -143,9 +145,7 @@ def _callable(model: Any) -> Iterator[Any]:
 def _replicate(model: Any, ledger: Ledger) -> None:
     kind: Any = torch.nn.parallel.DistributedDataParallel
     if not hasattr(kind, "_pre_forward") or not hasattr(kind, "_post_forward"):
-        raise NotReplayable(
-            f"DistributedDataParallel of PyTorch {torch.__version__} can't be replayed"
-        )
+        raise NotReplayable(OTHER_DDP.fill(version=torch.__version__))
     unsynced = {"init_sync": False} if "init_sync" in inspect.signature(kind).parameters else {}
     with ledger.named("communication"):
         wrapped = kind(model, **unsynced)
@@ -174,10 +174,7 @@ def _unused_told(names: list[str]) -> Iterator[None]:
             raise
         unused = [names[int(index)] for index in found[1].split()]
         said = ", ".join(unused[:MOST_NAMES]) + (", …" if len(unused) > MOST_NAMES else "")
-        raise NotReplayable(
-            f"DistributedDataParallel stops in the second step, since the first left parameters without a gradient "
-            f"({said}): it needs find_unused_parameters=True"
-        ) from None
+        raise NotReplayable(UNUSED.fill(names=said)) from None
 
 
 def _reduced(buffer: Any) -> Any:
@@ -238,9 +235,7 @@ def _shard(model: Any, mesh: Any) -> None:
             _fsdp().fully_shard(unit, mesh=mesh)
         _fsdp().fully_shard(model, mesh=mesh)
     except (ValueError, NotImplementedError) as error:
-        raise NotReplayable(
-            f"fully_shard refuses this model: {str(error).splitlines()[0]}"
-        ) from None
+        raise NotReplayable(REFUSED.fill(error=str(error).splitlines()[0])) from None
 
 
 def _places_of_parameters(model: Any) -> dict[int, tuple[Any, str]]:

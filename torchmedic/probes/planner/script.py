@@ -23,6 +23,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._device import _device_constructors
 
 from torchmedic.observed.plan import Change, NotReplayable, Ranks, Step
+from torchmedic.observed.plan_notes import LBFGS
 from torchmedic.probes import cuda_as_cpu
 from torchmedic.probes.frames import is_user
 from torchmedic.probes.planner.card import CUDA
@@ -208,7 +209,7 @@ class _Replay:
 
     def _begin(self) -> Any:
         if any(isinstance(one, torch.optim.LBFGS) for one in self._optimizers):
-            raise NotReplayable("LBFGS asks for the loss as often as values want it")
+            raise NotReplayable(LBFGS)
         _scale_on_card()
         leave_no_traces(self.child.descriptors)
         here = self._stage = self._stack.enter_context(stage("cuda", self._capability))

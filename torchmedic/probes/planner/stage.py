@@ -16,15 +16,17 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
+from torchmedic.model import Text
 from torchmedic.observed.plan import Ranks
+from torchmedic.observed.plan_notes import NOT_MODELLED
 from torchmedic.probes.planner.answers import Answers
 from torchmedic.probes.planner.card import CUDA, pretend_card
 from torchmedic.probes.planner.hidden_cpu import hidden_on_cpu
-from torchmedic.probes.planner.hidden_cuda import NOT_MODELLED, hidden_on_cuda
+from torchmedic.probes.planner.hidden_cuda import hidden_on_cuda
 from torchmedic.probes.planner.ledger import Ledger
 from torchmedic.probes.planner.patched import count_as_tensor, step_whatever_is_found
 from torchmedic.probes.planner.places import Places
-from torchmedic.probes.planner.ranks import NOT_MODELLED_OF_RANKS, spread
+from torchmedic.probes.planner.ranks import spread
 from torchmedic.probes.planner.recurrent import Memory
 from torchmedic.probes.planner.twins import Twins, like
 
@@ -40,10 +42,9 @@ class Stage(NamedTuple):
     twins: Twins
     missing: set[str]
 
-    def not_modelled(self) -> tuple[str, ...]:
+    def not_modelled(self) -> tuple[Text, ...]:
         missing = self.missing | ({"sparse"} if self.twins.has_sparse else set())
-        known = {**NOT_MODELLED, **NOT_MODELLED_OF_RANKS}
-        return tuple(known[key] for key in sorted(missing))
+        return tuple(NOT_MODELLED[key] for key in sorted(missing))
 
     def take(
         self, models: Sequence[Any], optimizers: Sequence[Any], ranks: Ranks | None = None

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 
+from torchmedic.observed import plan_notes as said
 from torchmedic.observed.plan import NotReplayable, Ranks, Step
 from torchmedic.probes.planner.child import in_child
 from torchmedic.probes.planner.ranks import refusal, unavailable
@@ -66,14 +67,14 @@ def replay(
     optimizers = tuple(optimizer) if isinstance(optimizer, (list, tuple)) else (optimizer,)
     losses = tuple(loss) if isinstance(loss, (list, tuple)) else (loss,)
     if len(optimizers) != len(losses):
-        raise NotReplayable(f"{len(optimizers)} optimizers need as many losses, not {len(losses)}")
+        raise NotReplayable(said.OPTIMIZERS.fill(optimizers=len(optimizers), losses=len(losses)))
     if batch_size is not None and batch_size < 1:
-        raise NotReplayable(f"a batch has at least one sample, not {batch_size}")
+        raise NotReplayable(said.NO_SAMPLE.fill(size=batch_size))
     if batch_size is not None and batch_size_of(batch) is None:
-        raise NotReplayable("no tensor of the batch has a first size that could be changed")
+        raise NotReplayable(said.NO_BATCH)
     given = batch_size or batch_size_of(batch)
     if accumulate != 1 and (given is None or not 1 <= accumulate <= given):
-        raise NotReplayable(f"a batch of {given} samples can't be taken in {accumulate} parts")
+        raise NotReplayable(said.PARTS.fill(size=given, parts=accumulate))
     because = (unavailable(ranks) or refusal(model)) if ranks is not None else None
     if because is not None:
         raise NotReplayable(because)
@@ -124,7 +125,7 @@ def _prepared(model: Any, missing: set[str]) -> Any:
         model = model.module
     for module in model.modules():
         if isinstance(module, torch.jit.ScriptModule):
-            raise NotReplayable("a scripted module can't be replayed: its Python code is gone")
+            raise NotReplayable(said.SCRIPTED)
         if is_compiled(module):
             missing.add("compiled")
     return model
@@ -141,7 +142,7 @@ def _iterate(job: Job, here: Stage) -> bool:
 
     for optimizer in job.optimizers:
         if isinstance(optimizer, torch.optim.LBFGS):
-            raise NotReplayable("LBFGS asks for the loss as often as values want it")
+            raise NotReplayable(said.LBFGS)
         optimizer.register_step_post_hook(count)
     scaler = torch.amp.GradScaler(job.device) if job.autocast == "fp16" else None
     parts = _parts(job)
@@ -211,8 +212,8 @@ def _autocast(job: Job) -> Any:
 
 def _check(value: Any) -> None:
     if not isinstance(value, torch.Tensor):
-        raise NotReplayable(f"`loss` returned {type(value).__name__}, not a tensor")
+        raise NotReplayable(said.NO_TENSOR.fill(kind=type(value).__name__))
     if value.numel() != 1:
-        raise NotReplayable(f"`loss` returned a tensor of shape {tuple(value.shape)}, not a scalar")
+        raise NotReplayable(said.NO_SCALAR.fill(shape=tuple(value.shape)))
     if not value.requires_grad:
-        raise NotReplayable("`loss` returned a tensor that doesn't require gradients")
+        raise NotReplayable(said.NO_GRADIENT)

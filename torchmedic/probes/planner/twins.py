@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 from torch.utils._pytree import tree_leaves, tree_map
 
 from torchmedic.observed.plan import NotReplayable
+from torchmedic.observed.plan_notes import LAYOUT, LAZY, STRANGE_TENSOR
 from torchmedic.probes.planner.ledger import Ledger
 
 
@@ -35,9 +36,7 @@ class Twins:
             return tensor
         if found is None:
             if isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin):
-                raise NotReplayable(
-                    "a lazy module hasn't got its sizes: call the model once before"
-                )
+                raise NotReplayable(LAZY)
             found = like(tensor, self.device)
             if isinstance(tensor, torch.nn.Parameter):
                 found = torch.nn.Parameter(found, requires_grad=tensor.requires_grad)
@@ -103,9 +102,9 @@ def like(tensor: Any, device: Any, first: int | None = None) -> Any:
     """An empty tensor with these strides, and another first size if one is given."""
     size = list(tensor.shape)
     if is_traceable_wrapper_subclass(tensor):
-        raise NotReplayable(f"tensors of the class {type(tensor).__name__} can't be replayed")
+        raise NotReplayable(STRANGE_TENSOR.fill(kind=type(tensor).__name__))
     if tensor.layout is not torch.strided:
-        raise NotReplayable(f"a tensor with layout {tensor.layout} can't be replayed")
+        raise NotReplayable(LAYOUT.fill(layout=tensor.layout))
     if first is None or not size or first == size[0]:
         return torch.empty_strided(size, tensor.stride(), dtype=tensor.dtype, device=device)
     size[0] = first
