@@ -153,6 +153,20 @@ def run(
 )
 @click.option("--snapshot", metavar="FILE", help="Write what PyTorch's memory visualiser reads.")
 @click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    metavar="TENSOR",
+    help='Batches of this instead of the program\'s data: "x:float32[32,3,224,224]". Once for each tensor.',
+)
+@click.option(
+    "--limit",
+    type=click.FloatRange(min=1),
+    default=600.0,
+    metavar="SECONDS",
+    help="How long the program may take to its first step (default: 600).",
+)
+@click.option(
     "--ddp",
     type=click.IntRange(min=1),
     metavar="N",
@@ -173,6 +187,8 @@ def plan(
     search: bool,
     remedies: bool | None,
     snapshot: str | None,
+    inputs: tuple[str, ...],
+    limit: float,
     ddp: int | None,
     fsdp: int | None,
 ) -> None:
@@ -188,9 +204,13 @@ def plan(
     if ddp is not None and fsdp is not None:
         raise Refused("give --ddp or --fsdp, not both.")
     from torchmedic.planning.cards import card_of, with_memory
+    from torchmedic.planning.inputs import BadInput, inputs_of
 
     try:
         card = card_of(gpu) if gpu else with_memory(memory) if memory else None
+        made = inputs_of(inputs)
+    except BadInput as error:
+        raise Refused(error.said.show(_lang(lang))) from None
     except ValueError as error:
         raise Refused(str(error)) from None
     if find_spec("torch") is None:
@@ -203,6 +223,7 @@ def plan(
 
     ranks = ranks_of(ddp, fsdp)
     wish = Wish(form, output, _lang(lang), card, batch, search, snapshot, remedies, ranks)
+    wish = wish._replace(inputs=made, limit=limit)
     try:
         status = plan_program(program, wish)
     except (LaunchError, OptionError) as error:

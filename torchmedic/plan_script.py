@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -25,10 +26,15 @@ from torchmedic.planning.snapshot import snapshot
 from torchmedic.render import shown_path
 
 if TYPE_CHECKING:
-    from torchmedic.probes.planner.script import Loop
+    from torchmedic.planning.inputs import Input
+    from torchmedic.probes.planner.script import Capture, Loop
 
 REFUSED = Text(
     en="this step can't be replayed: {reason}", ko="이 스텝은 다시 실행할 수 없습니다: {reason}"
+)
+TOO_LATE = Text(
+    en="no training step was reached within {limit} s (--limit)",
+    ko="{limit}초 안에 학습 스텝에 이르지 못했습니다(--limit)",
 )
 NO_STEP = Text(
     en="the program ended before an optimizer had taken a step: there is nothing to plan",
@@ -37,7 +43,10 @@ NO_STEP = Text(
 
 
 class Wish(NamedTuple):
-    """The options of the command. `batch_size` None: as the program draws it. `remedies` None: if it doesn't fit."""
+    """The options of the command. `batch_size` None: as the program draws it. `remedies` None: if it doesn't fit.
+
+    `inputs`: of a batch that stands for the program's data, () for its own. `limit`: seconds to the first step.
+    """
 
     form: str = "text"
     output: str | None = None
@@ -48,6 +57,8 @@ class Wish(NamedTuple):
     snapshot: str | None = None
     remedies: bool | None = None
     ranks: Ranks | None = None
+    inputs: tuple[Input, ...] = ()
+    limit: float = 600.0
 
 
 def run(words: Sequence[str], wish: Wish) -> int:
@@ -86,6 +97,13 @@ def run(words: Sequence[str], wish: Wish) -> int:
     capability = wish.card.capability if wish.card else CAPABILITY
     capture = Capture(on_step, capability, SECONDS, wish.ranks)
     capture.install()
+    if wish.inputs:
+        from torchmedic.probes.planner import made
+
+        made.install(wish.inputs)
+    alarm = threading.Timer(wish.limit, _give_up, (capture, wish))
+    alarm.daemon = True
+    alarm.start()
     status = 0
     try:
         status = launch.run(program, lambda error: None)
@@ -95,6 +113,13 @@ def run(words: Sequence[str], wish: Wish) -> int:
     if status == 0:
         emit(f"torchmedic: {NO_STEP.show(wish.lang)}\n", sys.stderr)
     return status or 2
+
+
+def _give_up(capture: Capture, wish: Wish) -> None:
+    """In a thread of its own. Once the first step is over, each replay has a limit of its own."""
+    if not capture.is_over:
+        emit(f"torchmedic: {TOO_LATE.fill(limit=f'{wish.limit:g}').show(wish.lang)}\n", sys.stderr)
+        os._exit(2)
 
 
 def _tell(

@@ -87,6 +87,11 @@ class Capture:
         self._uncover = cuda_as_cpu.install()
 
     @property
+    def is_over(self) -> bool:
+        """The first step has been taken."""
+        return self._is_over
+
+    @property
     def child(self) -> Child | None:
         """This process is a replay, which owes an answer."""
         return self._replay.child if self._replay is not None else None
