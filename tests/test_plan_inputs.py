@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_plan_script import figures, looped, plan
 
-from torchmedic.planning.inputs import BadInput, inputs_of
+from torchmedic.observed.plan_inputs import BadInput, inputs_of
 
 MISSING = """
 import torch

@@ -203,8 +203,8 @@ def plan(
         raise Refused("give --gpu or --memory, not both.")
     if ddp is not None and fsdp is not None:
         raise Refused("give --ddp or --fsdp, not both.")
+    from torchmedic.observed.plan_inputs import BadInput, inputs_of
     from torchmedic.planning.cards import card_of, with_memory
-    from torchmedic.planning.inputs import BadInput, inputs_of
 
     try:
         card = card_of(gpu) if gpu else with_memory(memory) if memory else None

@@ -26,7 +26,7 @@ from torchmedic.planning.snapshot import snapshot
 from torchmedic.render import shown_path
 
 if TYPE_CHECKING:
-    from torchmedic.planning.inputs import Input
+    from torchmedic.observed.plan_inputs import Input
     from torchmedic.probes.planner.script import Capture, Loop
 
 REFUSED = Text(

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, dataloader
 
-from torchmedic.planning.inputs import Input
+from torchmedic.observed.plan_inputs import Input
 
 BATCHES = 64  # of a pass: a program that evaluates first comes to its training
 
@@ -26,7 +26,8 @@ def batch_of(inputs: Sequence[Input]) -> Any:
     named: Any = namedtuple
     kind = named("Batch", names, rename=True)
     place = {name: at for at, name in enumerate(names)}
-    kind.__getitem__ = lambda batch, key: tuple.__getitem__(batch, place.get(key, key))
+    by_place: Any = tuple.__getitem__
+    kind.__getitem__ = lambda batch, key: by_place(batch, place.get(key, key))
     kind.__contains__ = lambda batch, key: key in place
     kind.keys = lambda batch: list(names)
     kind.values = lambda batch: list(batch)
