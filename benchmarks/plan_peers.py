@@ -1,6 +1,6 @@
 """Predictions of peers beside ours and beside what an H200 took: Adam in fp32, without checkpoints.
 
-    pip install -r benchmarks/peers.txt      # in an environment with PyTorch and torchmedic
+    pip install -r benchmarks/plan_peers.txt # in an environment with PyTorch and torchmedic
     python benchmarks/plan_peers.py predicted.json [--write]
 
 `predicted.json` is what `plan_gpu.py predict` wrote; the truth is `plan_gpu.json`. torch-kitsune is asked as its page shows, with
