@@ -250,7 +250,7 @@ def test_a_container_is_spread_by_its_children(kind):
 
 
 def test_a_model_that_is_spread_already_is_refused():
-    with pytest.raises(NotReplayable, match="is in a DataParallel already"):
+    with pytest.raises(NotReplayable, match=r"is wrapped already \(DataParallel\)"):
         replayed(model=nn.DataParallel(net()), ranks=Ranks("ddp", 2))
 
 

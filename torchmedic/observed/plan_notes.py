@@ -152,7 +152,7 @@ NO_GROUP = Text(
     ko="설치된 PyTorch에는 가상 process group이 없습니다: {error}",
 )
 WRAPPED = Text(
-    en="the model is in a {kind} already: plan it as it is inside",
+    en="the model is wrapped already ({kind}): plan what is inside",
     ko="모델이 이미 {kind} 안에 있습니다. 감싸기 전의 모델을 예측하세요",
 )
 SHARDED = Text(

@@ -24,12 +24,14 @@ def unheld(run: Run) -> Iterator[tuple[Missing, int]]:
     """With how many numbers they have. Asked while the run goes on, an optimizer may still get them."""
     if not run.is_over:
         return
+    told = []
     for one in run.unheld:
         found = _missing(one)
         if found is not None and not re.search(PURPOSE, f"{one.attribute} {one.layer}"):
+            told.append(found.made.at)
             yield found, one.parameters
-    if run.steps >= FEWEST:
-        yield from _models(run)
+    if run.steps >= FEWEST:  # a layer in a plain list looks like a model of its own
+        yield from (each for each in _models(run) if each[0].made.at not in told)
 
 
 def _models(run: Run) -> Iterator[tuple[Missing, int]]:
