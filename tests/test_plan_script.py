@@ -342,6 +342,38 @@ def test_the_fixes_of_the_loop_are_tried(tmp_path):
     assert mixed["verified"] is True and "torch.autocast(" in mixed["diff"]
 
 
+def test_a_batch_that_was_drawn_before_the_replay_began(tmp_path):
+    program = """
+    def ahead(loader):
+        batches = iter(loader)
+        batch = next(batches)
+        for following in batches:
+            yield batch
+            batch = following
+
+    for x, y in ahead(DataLoader(data, 32)):
+        loss = nn.functional.cross_entropy(model(x.double().float()), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    """
+    assert figures(tmp_path, program)["batch_size"] == 32
+
+
+def test_two_loaders_whose_batches_differ(tmp_path):
+    program = """
+    free = TensorDataset(torch.randn(512, 64))
+    for _ in range(2):
+        for (x, y), (more,) in zip(DataLoader(data, 32), DataLoader(free, 128)):
+            loss = nn.functional.cross_entropy(model(x), y) + model(more).pow(2).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    """
+    found = figures(tmp_path, program)
+    assert found["by_category"]["batch"] >= (32 + 128) * 64 * 4
+
+
 def test_korean(tmp_path):
     done = plan(tmp_path, looped(), "--lang", "ko", "--gpu", "t4", "--no-search")
     assert "최대 할당량" in done.stdout

@@ -101,10 +101,10 @@ class _BodyReplay(_Replay):
                 raise NotReplayable("no optimizer steps in this loop")
             if max(self._steps.values(), default=0) >= ITERATIONS:
                 break
-            data = self._next()
+            data = self._next(self._data)
         self._finish(is_complete=max(self._steps.values(), default=0) >= ITERATIONS)
 
-    def _batch(self) -> Any:
+    def _batch(self, data: Any) -> Any:
         self.child.fail(NotReplayable("the loop draws a batch in its body"))
 
     def _in_backward(self, function: Callable[..., Any]) -> Callable[..., Any]:

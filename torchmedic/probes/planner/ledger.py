@@ -78,7 +78,8 @@ class Ledger(TorchDispatchMode):  # type: ignore[misc]
         place = self.places.now()
         if self._pending and in_backward() and not is_recomputing():
             self._saved()
-        if self.adopt is not None and func not in _COPIES:
+        is_cast = func is _COPIES[0] and kwargs.get("device") is None
+        if self.adopt is not None and (is_cast or func not in _COPIES):
             args = self._adopted(func, args)
         if self.step > 1:
             self._use(args)

@@ -66,6 +66,7 @@ class Capture:
         ] = {}  # of an optimizer: draws, and steps since the last one
         self._hooks: list[Any] = []
         self._uncover: Callable[[], None] = lambda: None
+        self._latest: dict[int, Any] = {}  # batch of each dataset
         self._replay: _Replay | None = None
 
     def install(self) -> None:
@@ -115,7 +116,9 @@ class Capture:
             self._reached(None)  # the loop makes its own batches: they have their real size
 
     def _drawn(self, data: Any) -> Any:
+        """Called by `__next__` of a loader's iterator, whose dataset tells the loaders of a program apart."""
         self._draws += 1
+        self._latest[_dataset_of(sys._getframe(1).f_locals.get("self"))] = data
         if self._optimizers and not self._is_over and torch.is_grad_enabled():
             return self._reached(data)
         return data
@@ -143,6 +146,7 @@ class Capture:
         except _Begun:
             self._uncover()
             self._replay = begun[0]
+            self._replay.latest = self._latest
             sys.excepthook = lambda kind, error, at: begun[0].child.fail(error)
             return self._replay.begin()
         return data
@@ -200,6 +204,7 @@ class _Replay:
         self._data, self._size, self._capability = data, size, capability
         self._ranks = ranks
         self._started = time.perf_counter()
+        self.latest: dict[int, Any] = {}
         self._steps = dict.fromkeys(map(id, self._optimizers), 0)
         self._batches = 0
         self._on_card = _OnCard()
@@ -228,18 +233,20 @@ class _Replay:
             optimizer.register_step_post_hook(self._step_ends)
         self._variation.begin(self._models, self._optimizers)
         iterator: Any = torch.utils.data.dataloader._BaseDataLoaderIter
-        iterator.__next__ = lambda loader: self._batch()  # its workers are the parent's
+        iterator.__next__ = lambda loader: self._batch(
+            self.latest.get(_dataset_of(loader), self._data)
+        )  # its workers are the parent's
         for owner, name in ((torch.Tensor, "backward"), (torch.autograd, "backward")):
             setattr(owner, name, self._in_backward(getattr(owner, name)))
-        return self._next()
+        return self._next(self._data)
 
-    def _batch(self) -> Any:
+    def _batch(self, data: Any) -> Any:
         try:
-            return self._next()
+            return self._next(data)
         except BaseException as error:
             self.child.fail(error)
 
-    def _next(self) -> Any:
+    def _next(self, data: Any) -> Any:
         here = self._stage
         self._batches += 1
         if min(self._steps.values(), default=0) >= ITERATIONS:
@@ -248,7 +255,7 @@ class _Replay:
             self._finish(is_complete=False)
         here.ledger.step = 1 + min(self._steps.values(), default=0)
         here.ledger.phase = "data"
-        data = batch_like(self._data, here.twins.device, self._size)
+        data = batch_like(data, here.twins.device, self._size)
         here.ledger.owns(tensors_of(data), "batch")
         here.ledger.phase = "forward"
         self._variation.forward()
@@ -307,6 +314,10 @@ class _Replay:
 
 
 _DEVICE: Any = torch.Tensor.device.__get__
+
+
+def _dataset_of(iterator: Any) -> int:
+    return id(getattr(iterator, "_dataset", None))
 
 
 class _OnCard(TorchFunctionMode):  # type: ignore[misc]
