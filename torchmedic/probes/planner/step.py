@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
@@ -169,6 +170,7 @@ def _iterate(job: Job, here: Stage) -> bool:
             scaler.update()
             answers.is_own = False
         del whole
+        gc.collect()  # now and then cycles keep an optimizer's temporaries
     return steps == job.iterations * len(job.optimizers)
 
 
