@@ -243,3 +243,9 @@ def test_a_refusal_is_told_in_the_language_asked_for():
     assert (error.reason, str(error)) == (error.said.en, error.said.en)
     assert "0개" in error.said.ko
     assert NotReplayable("torch's own words").said == ("torch's own words",) * 2
+
+
+def test_a_reason_within_a_sentence_is_in_its_language():
+    error = NotReplayable(plan_notes.NO_SAMPLE.fill(size=0))
+    said = plan_notes.NOT_FOUND.fill(reason=error.said)
+    assert said.en.endswith(error.said.en) and said.ko.endswith(error.said.ko)

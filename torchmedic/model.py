@@ -49,12 +49,17 @@ class Text(NamedTuple):
         return text if facts is None else text.format_map(_Shown(facts))
 
     def fill(self, **facts: object) -> Text:
-        """The same passage with its holes filled in both languages."""
-        return Text(self.show("en", facts), self.show("ko", facts))
+        """The same passage with its holes filled in both languages; a fact that is a `Text` is shown in each."""
+        shown = ({n: _in(lang, value) for n, value in facts.items()} for lang in LANGS)
+        return Text(*(self.show(lang, each) for lang, each in zip(LANGS, shown, strict=True)))
 
     def holes(self, lang: Lang) -> set[str]:
         text = self.en if lang == "en" else self.ko
         return {name for _, name, _ in _parts(text) if name}
+
+
+def _in(lang: Lang, value: object) -> object:
+    return value.show(lang) if isinstance(value, Text) else value
 
 
 class _Shown(dict[str, str]):

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from torchmedic.probes.planner.script import Capture, Loop
 
 REFUSED = Text(
-    en="this step can't be replayed: {reason}", ko="이 스텝은 다시 실행할 수 없습니다: {reason}"
+    en="this step can't be replayed: {reason}{place}",
+    ko="이 스텝은 다시 실행할 수 없습니다: {reason}{place}",
 )
 TOO_LATE = Text(
     en="no training step was reached within {limit} s (--limit)",
@@ -144,10 +145,8 @@ def _tell(
     except NotReplayable as error:
         at = error.site.at if error.site else None
         place = f" ({shown_path(at.path, cwd)}:{at.line})" if at else ""
-        emit(
-            f"torchmedic: {REFUSED.fill(reason=error.said.show(wish.lang) + place).show(wish.lang)}\n",
-            sys.stderr,
-        )
+        refused = REFUSED.fill(reason=error.said, place=place).show(wish.lang)
+        emit(f"torchmedic: {refused}\n", sys.stderr)
         return 2
     try:
         if wish.snapshot is not None:

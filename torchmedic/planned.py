@@ -163,11 +163,7 @@ def planned(
         try:
             found = largest(attempt, card.usable, size, replays=SEARCHES)
         except NotReplayable as error:
-            errors.append(
-                Text(
-                    NOT_FOUND.fill(reason=error.said.en).en, NOT_FOUND.fill(reason=error.said.ko).ko
-                )
-            )
+            errors.append(NOT_FOUND.fill(reason=error.said))
             found = bracket(known)
     remedies: tuple[Remedy, ...] = ()
     if changes is not None and (always or not limited.fits):

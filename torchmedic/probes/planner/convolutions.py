@@ -11,6 +11,7 @@ from math import prod
 from typing import Literal, NamedTuple
 
 from torchmedic.observed.cuda import multiprocessors
+from torchmedic.probes.planner.sizes import divided_up, rounded_up
 
 FLOAT = 4
 TENSOR_CORES = {
@@ -64,7 +65,9 @@ def workspace(what: Pass, one: Convolution, capability: tuple[int, int]) -> int:
 def _copied(sizes: tuple[int, ...], element: int) -> int:
     """Bytes of a copy with channels last, which is the second dimension here."""
     per = ALIGNED // element
-    channels = sizes[1] if sizes[1] < FEW_CHANNELS and element == FLOAT else _up(sizes[1], per)
+    channels = (
+        sizes[1] if sizes[1] < FEW_CHANNELS and element == FLOAT else rounded_up(sizes[1], per)
+    )
     return element * sizes[0] * channels * prod(sizes[2:])
 
 
@@ -82,10 +85,6 @@ def _is_aligned(one: Convolution) -> bool:
 def _splits(one: Convolution, capability: tuple[int, int]) -> int:
     """Blocks that share a tile of the weights' gradient, so that every multiprocessor has one."""
     rows, columns = one.weight[0], prod(one.weight[1:])
-    tiles = -(-rows // TILE) * -(-columns // (TILE // 2 if rows < TILE else TILE))
+    tiles = divided_up(rows, TILE) * divided_up(columns, TILE // 2 if rows < TILE else TILE)
     found = multiprocessors(capability)[0] // tiles
     return found if found > 1 else 0
-
-
-def _up(value: int, step: int) -> int:
-    return -(-value // step) * step

@@ -13,6 +13,7 @@ import torch
 
 from torchmedic.probes.planner.ledger import Hidden, Ledger
 from torchmedic.probes.planner.losses import loss_buffers
+from torchmedic.probes.planner.sizes import rounded_up
 
 PAGE = 4096
 FLOAT = 4
@@ -109,10 +110,6 @@ def _bytes(tensor: Any) -> int:
     return int(tensor.numel() * tensor.element_size())
 
 
-def _up(value: int, step: int) -> int:
-    return -(-value // step) * step
-
-
 def _is_plain(x: Any, weight: Any) -> bool:
     return bool(x.dim() > 2 and x.is_contiguous() and weight.is_contiguous())
 
@@ -121,21 +118,21 @@ def _copied(tensor: Any, groups: int, lanes: int, is_needed: bool = False) -> in
     """Bytes of the copy. Channels in groups aren't padded, and are copied in large groups, or where it `is_needed`."""
     channels = int(tensor.shape[1])
     if groups in (1, channels):
-        return _bytes(tensor) // channels * _up(channels, lanes)
+        return _bytes(tensor) // channels * rounded_up(channels, lanes)
     return _bytes(tensor) if is_needed or channels // groups >= 8 else 0
 
 
 def _padded(weight: Any, groups: int, lanes: int) -> int:
     if groups > 1:
         return _bytes(weight)
-    first, second = (_up(int(size), lanes) for size in weight.shape[:2])
+    first, second = (rounded_up(int(size), lanes) for size in weight.shape[:2])
     return _bytes(weight) // int(weight.shape[0] * weight.shape[1]) * first * second
 
 
 def _leading(size: int, element: int) -> int:
     """`get_good_ld` of oneDNN's rnn_utils: rows of whole cache lines, but not of a multiple of 256 elements."""
     line = 64 // element
-    size = _up(size, line)
+    size = rounded_up(size, line)
     return size + line if size % 256 == 0 else size
 
 
@@ -160,4 +157,4 @@ def _lstm(x: Any, hidden: int) -> tuple[int, int]:
         steps * size * _leading(hidden, element) * element,
     )
     scratch = (given + hidden + (steps * size if element == FLOAT else 0)) * gates * element
-    return sum(_up(part, PAGE) for part in parts), scratch
+    return sum(rounded_up(part, PAGE) for part in parts), scratch

@@ -19,6 +19,7 @@ from torchmedic.probes.planner.ledger import Hidden, Ledger
 from torchmedic.probes.planner.losses import loss_buffers
 from torchmedic.probes.planner.places import in_backward
 from torchmedic.probes.planner.reductions import buffers
+from torchmedic.probes.planner.sizes import rounded_up
 
 LAST = torch.channels_last
 
@@ -51,14 +52,16 @@ def hidden_on_cuda(ledger: Ledger, capability: tuple[int, int], missing: set[str
                 FLOAT * batch * heads * length * (width + 1), operation="cudnn::backward"
             )
         else:
-            rows = batch * heads * _up(length, 128)
-            ledger.pass_through(FLOAT * rows * (_up(width, 32) + 1), operation="flash::backward")
+            rows = batch * heads * rounded_up(length, 128)
+            ledger.pass_through(
+                FLOAT * rows * (rounded_up(width, 32) + 1), operation="flash::backward"
+            )
 
     def efficient_backward(args: tuple[Any, ...]) -> None:
         """`delta` in fp32, and accumulators in fp32 for half types or heads wider than 64 (rough)."""
         q, k = args[1], args[2]
         batch, heads, length, width = q.shape
-        sizes = [FLOAT * batch * heads * _up(length, 32)]
+        sizes = [FLOAT * batch * heads * rounded_up(length, 32)]
         if q.element_size() < FLOAT or width > 64:
             rows = length + (2 * k.shape[2] if width > 128 else 0)
             sizes.append(FLOAT * batch * heads * rows * width)
@@ -71,7 +74,7 @@ def hidden_on_cuda(ledger: Ledger, capability: tuple[int, int], missing: set[str
         segments = min(count, rows)
         partial = count // SEGMENT + segments
         sizes = [INDEX * count] * 3 + [INDEX * segments] * 2 + [INDEX * partial]
-        sizes.append(FLOAT * partial * _up(width, 32))
+        sizes.append(FLOAT * partial * rounded_up(width, 32))
         ledger.pass_through(*sizes, operation="embedding::partial")
 
     def embedding_backward(args: tuple[Any, ...]) -> None:
@@ -154,7 +157,3 @@ def _convolution(
         is_transposed,
         is_last,
     )
-
-
-def _up(value: int, step: int) -> int:
-    return -(-value // step) * step

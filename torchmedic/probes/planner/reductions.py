@@ -11,6 +11,7 @@ from math import prod
 from typing import NamedTuple
 
 from torchmedic.observed.cuda import multiprocessors
+from torchmedic.probes.planner.sizes import divided_up
 
 MOST_THREADS = 512  # max_reduce_threads
 WARP = 32
@@ -62,17 +63,20 @@ def buffers(
     threads = width * height
     step_in = width if is_along_rows else 1
     step_out = 1 if is_along_rows else width
-    values = _up(inputs, step_in)
+    values = divided_up(inputs, step_in)
     if values < height * FEWEST_VALUES and values < MOST_VALUES:
         return Buffers()
     step_in *= height
-    values = _up(inputs, step_in)
+    values = divided_up(inputs, step_in)
     count, each = multiprocessors(capability)
     target = count * (each // threads)
-    grid = _up(outputs // vector, step_out)
+    grid = divided_up(outputs // vector, step_out)
     if values < MOST_VALUES or grid > target:
         return Buffers()
-    blocks = max(min(_up(target, grid), _up(values, FEWEST_VALUES)), _up(values, MOST_VALUES))
+    blocks = max(
+        min(divided_up(target, grid), divided_up(values, FEWEST_VALUES)),
+        divided_up(values, MOST_VALUES),
+    )
     if blocks <= 1:
         return Buffers()
     size = accumulator * outputs * blocks
@@ -118,7 +122,3 @@ def _block(across: int, down: int, most: int) -> tuple[int, int]:
     width = min(across, WARP)
     height = min(down, most // width)
     return min(across, most // height), height
-
-
-def _up(value: int, step: int) -> int:
-    return -(-value // step)

@@ -293,24 +293,19 @@ class _Replay:
             self._finish(is_complete=False)
 
     def _finish(self, is_complete: bool) -> NoReturn:
-        here = self._stage
-        events = here.ledger.close()
-        self._stack.close()
-        self.child.answer(
-            Step(
-                events,
-                device="cuda",
-                batch_size=self._size or batch_size_of(self._data),
-                iterations=ITERATIONS,
-                guesses=here.answers.guesses(),
-                not_modelled=here.not_modelled(),
-                is_complete=is_complete,
-                capability=self._capability,
-                seconds=time.perf_counter() - self._started,
-                used_again=frozenset(here.ledger.used_again),
-                ranks=self._ranks,
-            )
+        outline = Step(
+            (),
+            device="cuda",
+            batch_size=self._size or batch_size_of(self._data),
+            iterations=ITERATIONS,
+            is_complete=is_complete,
+            capability=self._capability,
+            seconds=time.perf_counter() - self._started,
+            ranks=self._ranks,
         )
+        step = self._stage.told(outline)
+        self._stack.close()
+        self.child.answer(step)
 
 
 _DEVICE: Any = torch.Tensor.device.__get__

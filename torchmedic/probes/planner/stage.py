@@ -17,7 +17,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from torchmedic.model import Text
-from torchmedic.observed.plan import Ranks
+from torchmedic.observed.plan import Ranks, Step
 from torchmedic.observed.plan_notes import NOT_MODELLED
 from torchmedic.probes.planner.answers import Answers
 from torchmedic.probes.planner.card import CUDA, pretend_card
@@ -45,6 +45,15 @@ class Stage(NamedTuple):
     def not_modelled(self) -> tuple[Text, ...]:
         missing = self.missing | ({"sparse"} if self.twins.has_sparse else set())
         return tuple(NOT_MODELLED[key] for key in sorted(missing))
+
+    def told(self, outline: Step) -> Step:
+        """The step, with what was seen here. Ends the ledger."""
+        return outline._replace(
+            events=self.ledger.close(),
+            guesses=self.answers.guesses(),
+            not_modelled=self.not_modelled(),
+            used_again=frozenset(self.ledger.used_again),
+        )
 
     def take(
         self, models: Sequence[Any], optimizers: Sequence[Any], ranks: Ranks | None = None

@@ -103,20 +103,17 @@ def _replayed(job: Job) -> Step:
         job = job._replace(model=model)
         here.take([model], job.optimizers, job.ranks)
         is_complete = _iterate(job, here)
-        events = here.ledger.close()
-    return Step(
-        events,
-        device=job.device,
-        batch_size=job.batch_size or batch_size_of(job.batch),
-        iterations=job.iterations,
-        guesses=here.answers.guesses(),
-        not_modelled=here.not_modelled(),
-        is_complete=is_complete,
-        capability=job.capability if job.device == "cuda" else None,
-        seconds=time.perf_counter() - start,
-        used_again=frozenset(here.ledger.used_again),
-        ranks=job.ranks,
-    )
+        outline = Step(
+            (),
+            device=job.device,
+            batch_size=job.batch_size or batch_size_of(job.batch),
+            iterations=job.iterations,
+            is_complete=is_complete,
+            capability=job.capability if job.device == "cuda" else None,
+            seconds=time.perf_counter() - start,
+            ranks=job.ranks,
+        )
+        return here.told(outline)
 
 
 def _prepared(model: Any, missing: set[str]) -> Any:
